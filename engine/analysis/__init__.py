@@ -1,0 +1,1 @@
+"""Statistics over results: exact tests, intervals, importance, genealogy. No torch."""

@@ -1,0 +1,1 @@
+"""Data sets: what they are (`spec`, torch-free) and how they are read."""

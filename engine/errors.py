@@ -1,0 +1,47 @@
+"""One root for every error a caller may want to catch."""
+
+from __future__ import annotations
+
+
+class EngineError(Exception):
+    """Root of all errors raised on purpose by the engine."""
+
+
+class InvalidConfig(EngineError):
+    """A search is not described well.
+
+    Attributes:
+        errors: one `(path, message)` pair per problem, e.g. `(("space", "depth"), "at least one option")`.
+    """
+
+    def __init__(self, errors: list[tuple[tuple[str | int, ...], str]]) -> None:
+        self.errors = errors
+        super().__init__("; ".join(f"{'.'.join(map(str, path)) or 'search'}: {text}" for path, text in errors))
+
+
+class InvalidArchitecture(EngineError):
+    """Choices that do not form an architecture of the space; the message names the decision."""
+
+
+class CannotBuild(EngineError):
+    """An architecture of the space that no network can be made of for this data (e.g. pooled below 1x1)."""
+
+
+class NotOffered(EngineError):
+    """Something this space, strategy or evaluator does not offer, with the reason from its definition."""
+
+
+class DataError(EngineError):
+    """Data that is missing, unreadable or unfit; the message says what to do."""
+
+
+class Interrupted(EngineError):
+    """An evaluation handed back on request, after writing its checkpoint.
+
+    Attributes:
+        reason: what `should_stop` answered, e.g. "pause", "cancel", "drain".
+    """
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(f"handed back: {reason}")

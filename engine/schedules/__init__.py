@@ -1,0 +1,1 @@
+"""Schedules (how far a trial goes), one file each; `base` is the contract."""

@@ -1,0 +1,1 @@
+"""The training loop: data on the device, one process, one trial."""
