@@ -1,0 +1,1 @@
+"""What people store, do and see: models, services, selectors, forms, pages, live updates."""

@@ -1,0 +1,22 @@
+"""What is stored. Transitions live in `searches.services` only."""
+
+from searches.models.artifact import Artifact
+from searches.models.job import Claim, Job
+from searches.models.log import Event, LogEntry, LogLine, Snapshot
+from searches.models.search import Search
+from searches.models.trial import Point, Trial
+from searches.models.worker import Worker
+
+__all__ = [
+    "Artifact",
+    "Claim",
+    "Event",
+    "Job",
+    "LogEntry",
+    "LogLine",
+    "Point",
+    "Search",
+    "Snapshot",
+    "Trial",
+    "Worker",
+]
