@@ -1,0 +1,1 @@
+"""How the parts are wired: settings, ASGI, Celery, URLs and the process supervisor."""
