@@ -1,0 +1,88 @@
+"""From a plan to a torch module (the torch side)."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+
+import torch
+from torch import nn
+
+from engine.network.operations import OPERATIONS, module_path
+from engine.network.plan import NetworkPlan, Node
+
+
+class Part(nn.Module):
+    """Holds the operations of one repeated cell under its name."""
+
+
+class PlanNetwork(nn.Module):
+    """Runs a plan. Weights are named by `module_path`, exactly as in the exported model.py.
+
+    Args:
+        plan: the network.
+    """
+
+    def __init__(self, plan: NetworkPlan) -> None:
+        super().__init__()
+        self._steps: list[tuple[Callable[..., torch.Tensor], tuple[int, ...], int, tuple[int, ...]]] = []
+        slots = {"input": 0} | {node.id: i for i, node in enumerate(plan.nodes, start=1)}
+        last_use = {slots[name]: slots[node.id] for node in plan.nodes for name in node.inputs}
+        for node in plan.nodes:
+            module = make_block(node)
+            parent: nn.Module = self
+            *outer, name = module_path(node)
+            for part in outer:
+                if not hasattr(parent, part):
+                    parent.add_module(part, Part())
+                parent = parent.get_submodule(part)
+            parent.add_module(name, module)
+            slot, inputs = slots[node.id], tuple(slots[n] for n in node.inputs)
+            done = tuple(i for i in sorted(set(inputs)) if last_use[i] == slot)
+            self._steps.append((module, inputs, slot, done))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Logits (B, n_outputs) of a batch (B, *input_shape)."""
+        values: dict[int, torch.Tensor] = {0: x}
+        for module, inputs, slot, done in self._steps:
+            x = module(*[values[i] for i in inputs])
+            for i in done:  # nobody reads it again
+                del values[i]
+            values[slot] = x
+        return x
+
+
+def make_block(node: Node) -> nn.Module:
+    """The torch block of one node with its literal arguments."""
+    module_name, class_name = OPERATIONS[node.op].block.split(":")
+    block: nn.Module = getattr(importlib.import_module(module_name), class_name)(**node.args)
+    return block
+
+
+def initialize(network: nn.Module) -> None:
+    """He's normal initialisation of the convolutions (He et al. 2015, equation 10); torch's own for the rest.
+
+    Draws from torch's global generator.
+    """
+    for module in network.modules():
+        if isinstance(module, nn.Conv1d | nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+
+
+def build(plan: NetworkPlan, *, seed: int | None = None) -> nn.Module:
+    """Makes the network of a plan with fresh weights.
+
+    Args:
+        plan: the network.
+        seed: of the weights; None draws from torch's global generator as the caller left it. With a seed the
+            global generator is left untouched.
+    """
+    if seed is None:
+        network = PlanNetwork(plan)
+        initialize(network)
+        return network
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return build(plan)

@@ -1,0 +1,49 @@
+"""Parts of the option models of spaces: lists of offered options with their bounds."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Annotated, Any, TypeVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+MAX_CHANNELS = 4096
+MAX_DEPTH = 64
+
+T = TypeVar("T", bound=Hashable)
+
+
+class SpaceOptions(BaseModel):
+    """Base of the options of all spaces: unknown fields, NaN and infinities are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+def _unique(value: tuple[Any, ...]) -> tuple[Any, ...]:
+    seen: set[tuple[type, Any]] = set()
+    for item in value:
+        # True == 1 in Python, but not for a person
+        mark = (bool if isinstance(item, bool) else object, item)
+        if mark in seen:
+            raise ValueError(f"each option once: {item!r} stands there twice")
+        seen.add(mark)
+    return value
+
+
+def _ascending(value: tuple[Any, ...]) -> tuple[Any, ...]:
+    return tuple(sorted(value))
+
+
+#: a non-empty tuple of distinct names, in the order given
+Names = Annotated[tuple[T, ...], Field(min_length=1, max_length=32), AfterValidator(_unique)]
+#: a non-empty tuple of distinct numbers, sorted
+Scale = Annotated[
+    tuple[T, ...], Field(min_length=1, max_length=64), AfterValidator(_unique), AfterValidator(_ascending)
+]
+Channels = Annotated[int, Field(ge=1, le=MAX_CHANNELS)]
+Depth = Annotated[int, Field(ge=1, le=MAX_DEPTH)]
+
+
+def offers(*choices: Any, unit: str = "") -> dict[str, Any]:
+    """Schema extra for the form: the options it shows as boxes to tick, and the unit behind them."""
+    return {"choices": list(choices), "unit": unit}
