@@ -1,0 +1,200 @@
+/* arch-horizontal.js: drawHorizontal(graph, width, options) -> {svg, least}: the wide drawing; cost bars stand under their columns.
+   options: bars (true), left (room for the names of the bars), pixels (input image, 64 values), label, plain (an inside: no image, no shapes), most (gap unit)
+   `least` is the width it needs: the svg is that wide where `width` is less. */
+import { s } from "./dom.js";
+import { arrange, costs, isJoin, shapeWords, stretch, words } from "./arch-layout.js";
+import { block, classOf, dot, headDown, headRight, heights, image, join, path, round, si, text, widthOf } from "./arch-parts.js";
+
+const LANE_BLOCK = 22;
+
+export const laneWords = (node) => [node.title, node.detail].filter(Boolean).join(" ");
+const laneWidth = (node) => (isJoin(node) ? 18 : Math.max(36, widthOf(laneWords(node)) + 14));
+
+function sizes(node, plain, height) {
+  if (isJoin(node)) return { w: 18, h: 18, list: [], titles: 0 };
+  if (node.kind === "input" && !plain) return { w: 46, h: 46, list: [], titles: 0 };
+  const { lines, titles } = words(node);
+  const w = Math.max(44, ...lines.map((line) => widthOf(line) + 16));
+  return { w: round(w), h: Math.max(height(node), lines.length * 14 + 10), list: lines, titles };
+}
+
+/** Least length and weight of the edge in front of every spine node. */
+function edges(plan, plain, compact) {
+  let said = "";
+  return plan.spine.map((id, i) => {
+    if (!i) return { least: 0, weight: 0, label: null };
+    const node = plan.nodes.get(id);
+    const before = plan.nodes.get(plan.spine[i - 1]);
+    const tap = plan.taps.has(before.id);
+    if (isJoin(node)) return { least: tap ? 26 : 16, weight: 0.62, label: null, tap };
+    let [channels, space] = plain ? ["", ""] : shapeWords(before);
+    const vector = !space;
+    if (compact && space === said) space = "";
+    else if (space) said = space;
+    const wide = Math.max(widthOf(channels), widthOf(space));
+    return { least: (wide ? wide + 14 : 20) + (tap ? 10 : 0), weight: tap ? 1.3 : vector ? 1.12 : 1, label: [channels, space], tap };
+  });
+}
+
+export function drawHorizontal(graph, width, options = {}) {
+  const { bars = true, plain = false, pixels = null, label = "network", most = 60 } = options;
+  const left = options.left ?? (bars ? 88 : 2);
+  const plan = arrange(graph);
+  const height = heights(plan.nodes.values(), plain ? 36 : 68);
+  const box = new Map(plan.spine.map((id) => [id, sizes(plan.nodes.get(id), plain, height)]));
+  const blocks = plan.spine.reduce((sum, id) => sum + box.get(id).w, 0);
+  const stacked = plan.spine.some((id) => plan.nodes.get(id).repeat > 1) ? 8 : 0;
+  const free = width - left - 3 - blocks - stacked;
+
+  let edge = edges(plan, plain, false);
+  const least = () => edge.map((e) => e.least);
+  const sum = (list) => list.reduce((a, b) => a + b, 0);
+  if (sum(least()) > free) edge = edges(plan, plain, true);
+  const floor = widened(plan, box, least());
+  const gaps = stretch(floor, edge.map((e) => e.weight), free, most);
+
+  const X = new Map();
+  let x = left;
+  plan.spine.forEach((id, i) => {
+    x += gaps[i];
+    X.set(id, x);
+    x += box.get(id).w;
+  });
+  const W = Math.max(Math.ceil(x) + 3 + stacked, Math.min(width, bars ? width : 0));
+
+  // lanes above the spine
+  const half = Math.max(...plan.spine.map((id) => box.get(id).h / 2), 12);
+  let up = half + 9;
+  const above = plan.lanes.map((lane) => {
+    const room = lane.blocks ? LANE_BLOCK : 4;
+    const at = up + room / 2;
+    up += room + 10;
+    return at;
+  });
+  const y = (plan.lanes.length ? up - 4 : half + 8) + (stacked ? 4 : 0);
+  const bottom = y + half;
+  const H = Math.ceil(bars ? bottom + 148 : bottom + 4);
+  const svg = s("svg", { width: W, height: H, viewBox: `0 0 ${W} ${H}`, class: "arch", role: "img", "aria-label": label });
+  const wires = s("g");
+  const front = s("g");
+  svg.append(wires, front);
+
+  plan.spine.forEach((id, i) => {
+    const node = plan.nodes.get(id);
+    const { w, h, list, titles } = box.get(id);
+    const at = X.get(id);
+    const before = i ? plan.nodes.get(plan.spine[i - 1]) : null;
+    if (isJoin(node)) front.append(join(node, at + 9, y));
+    else if (node.kind === "input" && !plain) front.append(image(node, at, y, w, pixels));
+    else front.append(block(node, at, y, w, h, { before: before && !isJoin(before) ? box.get(before.id).h : before ? Math.max(h, height(before)) : h, words: list, titles }));
+    if (!before) return;
+    const start = X.get(before.id) + box.get(before.id).w + (before.repeat > 1 ? 6 : 0);
+    wires.append(path(`M${round(start)},${y}H${round(at - 5)}`, "wire"), headRight(at, y));
+    const { label: said, tap } = edge[i];
+    if (!said) return;
+    const middle = tap ? (start + 8 + at - 2) / 2 : (start + at) / 2 - 1;
+    if (said[0]) front.append(text(middle, y - 6, said[0], "shape"));
+    if (said[1]) front.append(text(middle, y + 15, said[1], "shape2"));
+  });
+
+  drawLanes(plan, { X, box, y, above, wires, front, left });
+  if (bars) drawBars(svg, plan, { X, box, W, left, bottom, graph });
+  return { svg, least: left + 3 + blocks + stacked + sum(floor) };
+}
+
+/** Room under a lane for the blocks that stand on it. */
+function widened(plan, box, least) {
+  const gaps = [...least];
+  for (const item of plan.items) {
+    if (!item.nodes.length) continue;
+    const need = item.nodes.reduce((sum, id) => sum + laneWidth(plan.nodes.get(id)) + 20, 20);
+    const a = item.from === null ? -1 : Math.ceil(plan.index.get(item.from));
+    const b = item.to === null ? plan.spine.length : Math.floor(plan.index.get(item.to));
+    const inside = plan.spine.slice(a + 1, b).reduce((sum, id) => sum + box.get(id).w, 0);
+    const first = Math.max(1, a + 1);
+    const last = Math.min(b, plan.spine.length - 1);
+    const have = inside + gaps.slice(first, last + 1).reduce((p, q) => p + q, 0);
+    const missing = need - have;
+    if (missing > 0 && last >= first) for (let i = first; i <= last; i += 1) gaps[i] += missing / (last - first + 1);
+  }
+  return gaps;
+}
+
+function drawLanes(plan, { X, box, y, above, wires, front, left }) {
+  const laneX = new Map(); // nodes that stand on lanes: {x, w, y}
+  const place = new Map();
+  for (const item of plan.items) {
+    if (!item.nodes.length) continue;
+    const start = item.from === null ? left - 14 : (X.has(item.from) ? X.get(item.from) + box.get(item.from).w : place.get(item.from).x + place.get(item.from).w) + 6;
+    const to = item.to === null ? Math.max(...X.values()) : X.has(item.to) ? X.get(item.to) : place.get(item.to).x;
+    const wide = item.nodes.map((id) => laneWidth(plan.nodes.get(id)));
+    const gap = Math.max(14, (to - start - wide.reduce((a, b) => a + b, 0)) / (item.nodes.length + 1));
+    let x = start;
+    item.nodes.forEach((id, i) => {
+      x += i || item.from !== null ? gap : 14;
+      place.set(id, { x, w: wide[i], y: y - above[item.lane] });
+      laneX.set(id, place.get(id));
+      x += wide[i];
+    });
+  }
+  // several lines into one target keep apart
+  const into = (id) => plan.items.filter((item) => item.to === id).sort((p, q) => q.lane - p.lane || plan.index.get(p.from) - plan.index.get(q.from));
+  for (const item of plan.items) {
+    const lane = y - above[item.lane];
+    const from = item.from === null ? null : place.get(item.from) || { x: X.get(item.from), w: box.get(item.from).w, y };
+    let cursor = null; // where the line is now, on the lane
+    if (from) {
+      const tap = from.x + from.w + (plan.nodes.get(item.from).repeat > 1 ? 12 : 6);
+      wires.append(dot(tap, from.y));
+      if (laneX.has(item.from)) wires.append(path(`M${round(from.x + from.w)},${round(from.y)}H${round(tap)}`, "wire"));
+      wires.append(path(`M${round(tap)},${round(from.y)}V${round(lane + 8)}q0,-8 8,-8`, "wire skip"));
+      cursor = tap + 8;
+    }
+    for (const id of item.nodes) {
+      const node = plan.nodes.get(id);
+      const at = place.get(id);
+      if (cursor !== null) wires.append(path(`M${round(cursor)},${round(lane)}H${round(at.x - 5)}`, "wire skip"), headRight(at.x, lane));
+      front.append(isJoin(node) ? join(node, at.x + 9, lane) : block(node, at.x, lane, at.w, LANE_BLOCK, { words: [laneWords(node)] }));
+      cursor = at.x + at.w;
+    }
+    if (item.to === null || cursor === null) continue;
+    const target = plan.nodes.get(item.to);
+    const list = into(item.to);
+    const shift = isJoin(target) ? (list.length > 1 ? (list.indexOf(item) / (list.length - 1) - 0.5) * 10 : 0) : (list.indexOf(item) - (list.length - 1) / 2) * 8;
+    if (place.has(item.to)) { // a node on another lane: from above, in front of it
+      const end = place.get(item.to);
+      const middle = end.x + end.w / 2 + shift;
+      const top = end.y - (isJoin(target) ? 9 : LANE_BLOCK / 2);
+      wires.append(path(`M${round(cursor)},${round(lane)}H${round(middle - 8)}q8,0 8,8V${round(top - 5)}`, "wire skip"), headDown(middle, top));
+      continue;
+    }
+    const middle = X.get(item.to) + box.get(item.to).w / 2 + shift;
+    const top = isJoin(target) ? y - Math.sqrt(81 - shift * shift) : y - box.get(item.to).h / 2;
+    wires.append(path(`M${round(cursor)},${round(lane)}H${round(middle - 8)}q8,0 8,8V${round(top - 5)}`, "wire skip"), headDown(middle, top));
+  }
+}
+
+function drawBars(svg, plan, { X, box, W, left, bottom, graph }) {
+  const rows = [["n_macs", "multiply-adds", bottom + 62], ["n_params", "parameters", bottom + 130]];
+  for (const [name, words, base] of rows) {
+    const value = costs(plan, name);
+    const most = Math.max(1, ...value.values());
+    svg.append(text(0, base - 14, words, "lab", "start"), text(0, base + 1, si(graph[name] ?? [...value.values()].reduce((a, b) => a + b, 0)), "labv", "start"));
+    svg.append(path(`M${left},${Math.round(base) + 0.5}H${W - 2}`, "base"));
+    const taken = [];
+    for (const [id, amount] of [...value].sort((p, q) => q[1] - p[1])) {
+      if (!amount) continue;
+      const node = plan.nodes.get(id);
+      const { w } = box.get(id);
+      const h = Math.max(1, (34 * amount) / most);
+      const middle = X.get(id) + w / 2;
+      svg.append(s("rect", { x: round(X.get(id)), y: round(base - h), width: round(w), height: round(h), class: `cost ${isJoin(node) ? "k-conv" : classOf(node)}` },
+        s("title", {}, `${amount.toLocaleString("en")} ${words}`)));
+      const number = si(amount);
+      const half = widthOf(number) / 2 + 3;
+      if (taken.some(([a, b]) => middle - half < b && a < middle + half)) continue; // the larger one keeps its number
+      taken.push([middle - half, middle + half]);
+      svg.append(text(middle, base + 15, number, "num-label"));
+    }
+  }
+}
