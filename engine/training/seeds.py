@@ -1,0 +1,16 @@
+"""One seed, many independent streams: what is drawn for one purpose never shifts what is drawn for another."""
+
+from __future__ import annotations
+
+import zlib
+
+import numpy as np
+
+
+def stream(seed: int, replicate: int, purpose: str, *index: int) -> int:
+    """A 63-bit seed for one purpose ("weights", "order", ...), and optionally one epoch.
+
+    Because an epoch's draws come from a stream of their own, resuming inside it needs no state of the streams before.
+    """
+    key = [seed, replicate, zlib.crc32(purpose.encode()), *index]
+    return int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0] >> np.uint64(1))
