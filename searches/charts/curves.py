@@ -1,0 +1,228 @@
+"""Learning curves: of many trials with some in colour, and of one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from searches.charts.base import Axis, Figure, accuracy_axis, escape, note, percent, rule
+
+DASHES = ("solid", "dash", "dot", "dashdot")
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """One learning curve.
+
+    Attributes:
+        label: `#24 sep3-48-skip`.
+        state: of its trial.
+        points: (epoch, value) in order; accuracies as shares of 1, losses as they are.
+    """
+
+    label: str
+    state: str
+    points: Sequence[tuple[int, float]]
+
+
+def learning_curves(
+    chosen: Sequence[Curve],
+    others: Sequence[Curve],
+    *,
+    rungs: Sequence[int] = (),
+    metric: str = "accuracy",
+    whole: bool = False,
+    total: int | None = None,
+) -> Figure:
+    """The chosen in their category's colour and dash, the others as ghosts.
+
+    Args:
+        chosen: at most eight; their order gives colour and dash.
+        others: a sample; what is early stopped is amber.
+        rungs: epochs at which trials are judged.
+        metric: "accuracy" or "loss".
+        whole: show all values, not only the robust range.
+        total: how many trials the sample of `others` and the chosen stand for.
+    """
+    accuracy = metric == "accuracy"
+
+    def values(c: Curve) -> list[float]:
+        return [percent(v) if accuracy else round(v, 4) for _, v in c.points]
+
+    last = [values(c)[-1] for c in [*chosen, *others] if c.points and c.state not in ("pruned", "failed")]
+    axis = accuracy_axis(last, whole=whole) if accuracy else None
+    if axis and not whole:  # a little more below than the ends need: where the curves come from
+        axis = Axis(max(0.0, axis.floor - 2 * axis.step), axis.ceiling, axis.step * (2 if axis.step < 20 else 1))
+    data: list[dict[str, Any]] = []
+    for curve in others:
+        data.append(
+            {
+                "type": "scatter",
+                "mode": "lines",
+                "x": [e for e, _ in curve.points],
+                "y": values(curve),
+                "line": {"width": 1, "color": "role:st-early" if curve.state == "pruned" else "role:ghost"},
+                "opacity": 0.55,
+                "cliponaxis": True,
+                "name": escape(curve.label),
+                "hovertemplate": f"{escape(curve.label)}<br>epoch %{{x}}: %{{y}}{' %' if accuracy else ''}<extra></extra>",
+            }
+        )
+    notes = []
+    ends = _spread([values(c)[-1] if c.points else 0.0 for c in chosen], axis)
+    last_epoch = max((c.points[-1][0] for c in [*chosen, *others] if c.points), default=1)
+    for i, curve in enumerate(chosen):
+        data.append(
+            {
+                "type": "scatter",
+                "mode": "lines",
+                "x": [e for e, _ in curve.points],
+                "y": values(curve),
+                "line": {"width": 2, "color": f"role:cat-{i % 8 + 1}", "dash": DASHES[i % 4]},
+                "cliponaxis": True,
+                "name": escape(curve.label),
+                "hovertemplate": f"{escape(curve.label)}<br>epoch %{{x}}: %{{y}}{' %' if accuracy else ''}<extra></extra>",
+            }
+        )
+        if curve.points:
+            notes.append(
+                note(
+                    curve.points[-1][0], values(curve)[-1], escape(curve.label),
+                    colour=f"cat-{i % 8 + 1}", strong=True, xanchor="left", xshift=6, yshift=ends[i], name="end",
+                )
+            )  # fmt: skip
+    shapes = [rule(x0=r, x1=r, yref="paper", y0=0, y1=1, dash="dash", layer="below") for r in rungs]
+    ticks = sorted({1, *rungs, *range(10, last_epoch + 1, max(1, 10 * round(last_epoch / 60)) or 10), last_epoch})
+    ticks = [t for i, t in enumerate(ticks) if i == 0 or t - ticks[i - 1] > last_epoch / 40 or t in rungs]
+    n = len(chosen) + len(others)
+    what = "accuracy" if accuracy else "loss"
+    return Figure(
+        data=data,
+        layout={
+            "xaxis": {"range": [min(1, last_epoch - 1), last_epoch], "tickvals": ticks, "title": {"text": "epoch"}},
+            "yaxis": axis.to_layout() if axis else {"rangemode": "tozero"},
+            "margin": {"l": 36, "r": 168 if chosen else 16, "t": 12, "b": 44},
+            "annotations": notes,
+            "shapes": shapes,
+            "height": 240,
+        },
+        summary=f"Validation {what} by epoch of {n} trials" + (f" out of {total}." if total and total > n else "."),
+        columns=["trial", "last epoch", f"validation {what}" + (", %" if accuracy else "")],
+        rows=[[c.label, c.points[-1][0], values(c)[-1]] for c in [*chosen, *others] if c.points],
+        empty="" if any(c.points for c in [*chosen, *others]) else "Curves appear after the first epochs.",
+        notes={"floor": axis.floor if axis else None, "shown": n, "total": total or n},
+    )
+
+
+def _spread(ends: Sequence[float], axis: Axis | None) -> list[int]:
+    """Pixels by which labels at line ends are moved apart (12 px text, 190 px of plot)."""
+    if not ends:
+        return []
+    low, high = (axis.floor, axis.ceiling) if axis else (min(ends), max(max(ends), min(ends) + 1e-6))
+    scale = 190 / max(high - low, 1e-6)
+    order = sorted(range(len(ends)), key=lambda i: -ends[i])
+    moved: dict[int, float] = {}
+    before: float | None = None
+    for i in order:
+        y = ends[i] * scale
+        y = y if before is None else min(y, before - 15)
+        moved[i] = y - ends[i] * scale
+        before = y
+    lift = -sum(moved.values()) / len(moved) / 2
+    return [round(moved[i] + lift) for i in range(len(ends))]
+
+
+def trial_curve(
+    quick: Sequence[tuple[int, float]],
+    full: Sequence[tuple[int, float]],
+    *,
+    test: tuple[float, float, float] | None = None,
+    rungs: Sequence[int] = (),
+    extra: Mapping[str, Any] | None = None,
+) -> Figure:
+    """Curves of one trial: quick score, full training, and the sealed test with its interval.
+
+    Args:
+        quick, full: (epoch, accuracy as a share).
+        test: accuracy on the sealed test split with its 95 % interval, shares.
+        rungs: epochs at which the trial was judged.
+        extra: more entries for the notes.
+    """
+    ends = [percent(c[-1][1]) for c in (quick, full) if c] + ([percent(test[1])] if test else [])
+    axis = accuracy_axis(ends)
+    axis = Axis(max(0.0, axis.floor - 4 * axis.step), axis.ceiling, axis.step * (2 if axis.step < 20 else 1))
+    data: list[dict[str, Any]] = []
+    notes: list[dict[str, Any]] = []
+    last = max([e for c in (quick, full) for e, _ in c], default=1)
+    styles = (
+        (quick, "quick score", {"width": 1.5, "color": "role:ink-3", "dash": "dash" if full else "solid"}),
+        (full, "full training", {"width": 2, "color": "role:accent"}),
+    )
+    for points, name, line in styles:
+        if not points:
+            continue
+        data.append(
+            {
+                "type": "scatter",
+                "mode": "lines",
+                "x": [e for e, _ in points],
+                "y": [percent(v) for _, v in points],
+                "line": line,
+                "name": name,
+                "cliponaxis": True,
+                "hovertemplate": f"{name}<br>epoch %{{x}}: %{{y}} %<extra></extra>",
+            }
+        )
+        value = percent(points[-1][1])
+        main = name == "full training"
+        notes.append(
+            note(
+                points[-1][0], value, f"{name}, {value:.1f}",
+                colour="accent" if main else "ink-2", strong=main, xanchor="right", yshift=14 if main else -16,
+            )
+        )  # fmt: skip
+    right = 16
+    if test:
+        x = last * 1.03
+        data.append(
+            {
+                "type": "scatter",
+                "mode": "lines+markers",
+                "x": [x, x, x],
+                "y": [percent(test[1]), percent(test[0]), percent(test[2])],
+                "line": {"width": 2, "color": "role:ink"},
+                "marker": {"symbol": "diamond", "size": [0, 9, 0], "color": "role:ink"},
+                "hovertemplate": f"sealed test {100 * test[0]:.1f} %, 95 % interval {100 * test[1]:.1f}–{100 * test[2]:.1f} %<extra></extra>",
+            }
+        )
+        notes.append(
+            note(
+                x,
+                percent(test[0]),
+                f"sealed test, {100 * test[0]:.1f}",
+                colour="ink",
+                strong=True,
+                xanchor="left",
+                xshift=8,
+            )
+        )
+        right = 124
+    return Figure(
+        data=data,
+        layout={
+            "xaxis": {"range": [min(1, last - 1), last * (1.04 if test else 1)], "title": {"text": "epoch"}},
+            "yaxis": axis.to_layout(),
+            "margin": {"l": 36, "r": right, "t": 16, "b": 44},
+            "annotations": notes,
+            "shapes": [rule(x0=r, x1=r, yref="paper", y0=0, y1=1, dash="dash", layer="below") for r in rungs],
+            "height": 280,
+        },
+        summary="Validation accuracy by epoch"
+        + "".join(f"; {n} ends at {100 * c[-1][1]:.1f} %" for c, n, _ in styles if c)
+        + (f"; sealed test {100 * test[0]:.1f} %." if test else "."),
+        columns=["training", "epoch", "validation accuracy, %"],
+        rows=[[n, e, percent(v)] for c, n, _ in styles for e, v in c],
+        empty="" if quick or full else "No epoch has ended yet.",
+        notes=dict(extra or {}),
+    )

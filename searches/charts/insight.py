@@ -1,0 +1,424 @@
+"""Insight: one chart per question."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from searches.charts.base import (
+    MAX_POINTS,
+    Figure,
+    TrialRow,
+    accuracy_axis,
+    count_ticks,
+    escape,
+    hover,
+    marks_at,
+    note,
+    percent,
+    rule,
+    thin,
+)
+
+STATE_ROLE = {
+    "completed": "role:st-done",
+    "done": "role:st-done",
+    "running": "role:st-running",
+    "paused": "role:st-wait",
+    "waiting": "role:st-wait",
+    "pruned": "role:st-early",
+    "failed": "role:st-failed",
+    "cancelled": "role:ghost",
+}
+STATE_WORD = {"completed": "done", "pruned": "stopped early"}
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A stretch of work: seconds since the search's start."""
+
+    worker: str
+    start_s: float
+    end_s: float
+    number: int | None
+    label: str
+    state: str
+
+
+def clock(seconds: float) -> str:
+    """`6:17`, or `2:03:09` from an hour on."""
+    s = max(0, round(seconds))
+    return f"{s // 3600}:{s // 60 % 60:02d}:{s % 60:02d}" if s >= 3600 else f"{s // 60}:{s % 60:02d}"
+
+
+def timeline(spans: Sequence[Span], *, now_s: float, winner: int | None, running: bool) -> Figure:
+    """What the workers did: a bar per claim.
+
+    Neighbouring bars of one worker that would be thinner than a pixel are merged, so that at most `MAX_POINTS` are drawn.
+    """
+    lanes: dict[str, list[Span]] = {}
+    for s in sorted(spans, key=lambda s: s.start_s):  # one worker may hold several slots: a lane each
+        for i in range(64):
+            name = s.worker if not i else f"{s.worker} ({i + 1})"
+            if name not in lanes or lanes[name][-1].end_s <= s.start_s + 1e-3:
+                lanes.setdefault(name, []).append(s)
+                break
+    total = max(now_s, 1e-9)
+    least = total * len(lanes) / MAX_POINTS if len(spans) > MAX_POINTS else 0.0
+    bars: list[tuple[str, Span]] = []
+    for lane, items in lanes.items():
+        merged: Span | None = None
+        for s in items:
+            if merged and s.end_s - merged.start_s < least and s.state == merged.state:
+                merged = Span(lane, merged.start_s, s.end_s, None, "several trials", s.state)
+                bars[-1] = (lane, merged)
+            else:
+                merged = s
+                bars.append((lane, s))
+    busy = sum(s.end_s - s.start_s for s in spans)
+    share = busy / (total * len(lanes)) if lanes else 0.0
+    ticks, step = (
+        [],
+        next((t for t in (5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21600, 86400) if total / t <= 9), 604800),
+    )
+    tick = 0.0
+    while tick <= total:
+        ticks.append(tick)
+        tick += step
+    names = sorted(lanes)
+    data = [
+        {
+            "type": "bar",
+            "orientation": "h",
+            "y": [lane for lane, _ in bars],
+            "base": [round(s.start_s, 2) for _, s in bars],
+            "x": [round(s.end_s - s.start_s, 2) for _, s in bars],
+            "width": 0.62,
+            "marker": {
+                "color": [STATE_ROLE.get(s.state, "role:ghost") for _, s in bars],
+                "opacity": [1 if s.number is not None and s.number == winner else 0.55 for _, s in bars],
+                "line": {"width": 1 if len(bars) < 400 else 0, "color": "role:bg"},
+            },
+            "text": [f"#{s.number}" if s.number and (s.end_s - s.start_s) / total > 0.025 else "" for _, s in bars],
+            "textposition": "inside",
+            "insidetextanchor": "middle",
+            "textangle": 0,
+            "constraintext": "none",
+            "textfont": {"color": "role:ink"},
+            "customdata": [s.number for _, s in bars],
+            "hovertext": [
+                f"{escape(s.label)}<br>{STATE_WORD.get(s.state, s.state)}, {clock(s.start_s)} to {clock(s.end_s)}"
+                for _, s in bars
+            ],
+            "hovertemplate": "%{hovertext}<extra></extra>",
+        }
+    ]
+    return Figure(
+        data=data,
+        layout={
+            "barmode": "overlay",
+            "xaxis": {
+                "range": [0, total * 1.02],
+                "tickvals": ticks,
+                "ticktext": [clock(t) for t in ticks],
+                "title": {"text": "time since the start"},
+            },
+            "yaxis": {
+                "categoryorder": "array",
+                "categoryarray": names[::-1],
+                "showgrid": False,
+                "tickfont": {"color": "role:ink"},
+            },
+            "margin": {"l": 8, "r": 40, "t": 8, "b": 44},
+            "shapes": [rule(x0=now_s, x1=now_s, yref="paper", y0=0, y1=1, colour="ink-2", dash="solid")]
+            if running
+            else [],
+            "annotations": [note(now_s, 0.5, "now", yref="paper", xanchor="left", xshift=4)] if running else [],
+            "height": 56 + 48 * max(1, len(names)),
+        },
+        summary=f"{len(spans)} stretches of work on {len(names)} slots; {100 * share:.1f} % of their time was spent in trials.",
+        columns=["worker", "trial", "state", "from", "to"],
+        rows=[
+            [s.worker, s.label, STATE_WORD.get(s.state, s.state), clock(s.start_s), clock(s.end_s)]
+            for s in spans[-200:]
+        ],
+        empty="" if spans else "No worker has taken a trial yet.",
+        notes={"busy": round(100 * share, 1), "slots": len(names)},
+    )
+
+
+def how_far(trials: Sequence[TrialRow], *, full: int, rungs: Sequence[int]) -> Figure:
+    """Epochs each trial got to, in the order of proposal; above 400 trials as counts per rung and state."""
+    done = sum(t.epochs for t in trials)
+    saved = sum(max(0, full - t.epochs) for t in trials if t.state == "pruned")
+    where = {
+        "summary": f"{done:,} epochs so far, {saved:,} saved by stopping early.",
+        "notes": {"epochs": done, "saved": saved},
+    }
+    if len(trials) > 400:
+        states = [
+            s for s in ("completed", "pruned", "failed", "running", "paused") if any(t.state == s for t in trials)
+        ]
+        marks = sorted({*rungs, full})
+        data = [
+            {
+                "type": "bar",
+                "name": STATE_WORD.get(state, state),
+                "x": [str(m) for m in marks],
+                "y": [_between(trials, state, low, high) for low, high in zip([0, *marks], marks, strict=False)],
+                "marker": {"color": STATE_ROLE[state]},
+                "hovertemplate": f"%{{y}} trials {STATE_WORD.get(state, state)}, up to epoch %{{x}}<extra></extra>",
+            }
+            for state in states
+        ]
+        layout: dict[str, Any] = {
+            "barmode": "stack",
+            "xaxis": {"type": "category", "title": {"text": "epochs, up to"}},
+            "yaxis": {"title": {"text": "trials"}},
+            "margin": {"l": 52, "r": 8, "t": 12, "b": 44},
+            "height": 232,
+        }
+        return Figure(
+            data=data,
+            layout=layout,
+            columns=["state", *(f"up to {m}" for m in marks)],
+            rows=[[STATE_WORD.get(s, s), *d["y"]] for s, d in zip(states, data, strict=True)],  # type: ignore[misc]
+            **where,  # type: ignore[arg-type]
+        )
+    data = [
+        {
+            "type": "bar",
+            "x": [t.number for t in trials],
+            "y": [t.epochs for t in trials],
+            "width": 0.7,
+            "marker": {
+                "color": [STATE_ROLE.get(t.state, "role:ghost") for t in trials],
+                "opacity": [0.35 if t.state == "completed" else 0.9 for t in trials],
+            },
+            "customdata": [t.number for t in trials],
+            "text": [hover(t, t.reason or STATE_WORD.get(t.state, t.state)) for t in trials],
+            "textposition": "none",
+            "hovertemplate": "%{text}<extra></extra>",
+        }
+    ]
+    labels = [
+        note(t.number, t.epochs, str(t.epochs), colour="ink", yshift=9)
+        for t in trials
+        if t.state != "completed" and len(trials) <= 60
+    ]
+    return Figure(
+        data=data,
+        layout={
+            "xaxis": {
+                "range": [0.3, len(trials) + 0.7],
+                "tickvals": count_ticks(len(trials)),
+                "title": {"text": "trial"},
+            },
+            "yaxis": {"range": [0, full * 1.1], "tickvals": sorted({0, *rungs, full})},
+            "margin": {"l": 36, "r": 8, "t": 8, "b": 44},
+            "annotations": labels,
+            "height": 232,
+        },
+        columns=["trial", "state", "epochs"],
+        rows=[[t.label, STATE_WORD.get(t.state, t.state), t.epochs] for t in trials],
+        **where,  # type: ignore[arg-type]
+    )
+
+
+def _between(trials: Sequence[TrialRow], state: str, low: int, high: int) -> int:
+    return sum(1 for t in trials if t.state == state and low < max(t.epochs, 1) <= high)
+
+
+@dataclass(frozen=True, slots=True)
+class OptionRow:
+    """Trials that chose one option of a decision."""
+
+    decision: str
+    option: str
+    accuracies: Sequence[float]
+
+
+def by_option(options: Sequence[OptionRow], *, n_trials: int) -> Figure:
+    """Accuracy by option of each decision: a dot per trial, a bar at the mean, the count at the right.
+
+    Args:
+        options: grouped by decision, options in their order.
+        n_trials: finished trials behind it.
+    """
+    flat = [100 * a for o in options for a in o.accuracies]
+    axis = accuracy_axis(flat)
+    tick_y, tick_text, dots_x, dots_y = [], [], [], []
+    data: list[dict[str, Any]] = []
+    notes: list[dict[str, Any]] = []
+    shapes: list[dict[str, Any]] = []
+    y, last = 0.0, None
+    cap = max(8, MAX_POINTS // max(1, len(options)))
+    rows: list[list[Any]] = []
+    for o in options:
+        if o.decision != last:
+            y += 0.7
+            notes.append(
+                note(0, y, escape(o.decision), colour="ink", strong=True, xref="paper", xanchor="right", xshift=-104)
+            )
+            shapes.append(rule(xref="paper", x0=0, x1=1, y0=y - 0.85, y1=y - 0.85, colour="line", dash="solid"))
+            last = o.decision
+        tick_y.append(y)
+        tick_text.append(escape(o.option))
+        inside = [a for a in o.accuracies if 100 * a >= axis.floor]
+        for a in thin(inside, lambda v: v, cap):
+            dots_x.append(percent(a))
+            dots_y.append(y)
+        mean = sum(o.accuracies) / len(o.accuracies)
+        if 100 * mean >= axis.floor:
+            few = len(o.accuracies) < 3
+            data.append(
+                {
+                    "type": "scatter",
+                    "mode": "lines",
+                    "x": [percent(mean)] * 2,
+                    "y": [y - 0.34, y + 0.34],
+                    "line": {"width": 3, "color": "role:ghost" if few else "role:accent"},
+                    "hovertemplate": f"{escape(o.decision)} {escape(o.option)}: mean {100 * mean:.1f} % of {len(o.accuracies)}<extra></extra>",
+                }
+            )
+        notes.append(note(1, y, f"{len(o.accuracies):,}", xref="paper", xanchor="right", xshift=32))
+        rows.append([o.decision, o.option, len(o.accuracies), percent(mean)])
+        y += 1
+    data.insert(
+        0,
+        {
+            "type": "scatter",
+            "mode": "markers",
+            "x": dots_x,
+            "y": dots_y,
+            "marker": {"size": 7, "color": "role:ink-3", "opacity": 0.35, "line": {"width": 0}},
+            "hoverinfo": "skip",
+        },
+    )
+    return Figure(
+        data=data,
+        layout={
+            "xaxis": {
+                "range": [axis.floor, axis.ceiling],
+                "dtick": axis.step,
+                "showgrid": True,
+                "title": {"text": "validation accuracy, %"},
+            },
+            "yaxis": {
+                "range": [y - 0.2, -0.1],
+                "tickvals": tick_y,
+                "ticktext": tick_text,
+                "showgrid": False,
+                "automargin": False,
+            },
+            "margin": {"l": 184, "r": 36, "t": 4, "b": 44},
+            "annotations": notes,
+            "shapes": shapes,
+            "height": round(48 + 21 * y),
+        },
+        summary=f"Mean validation accuracy of {n_trials} finished trials by option of each decision.",
+        columns=["decision", "option", "trials", "mean accuracy, %"],
+        rows=rows,
+        empty="" if options else "Nothing to compare until finished trials differ in a decision.",
+        notes={"trials": n_trials, "floor": axis.floor},
+    )
+
+
+def genealogy(trials: Sequence[TrialRow], *, lineage: Sequence[int], whole: bool = False) -> Figure:
+    """From parent to child, in the order of proposal; the winner's line in the accent.
+
+    Args:
+        trials: all that have an accuracy or have ended; above `MAX_POINTS` a sample with the lineage.
+        lineage: numbers from the first ancestor to the winner.
+        whole: show outliers too.
+    """
+    line = set(lineage)
+    known = [t for t in trials if t.accuracy is not None and t.state in ("completed", "running", "paused")]
+    axis = accuracy_axis([100 * (t.accuracy or 0) for t in known if t.state == "completed"], whole=whole)
+    inside = [t for t in known if 100 * (t.accuracy or 0) >= axis.floor]
+    if len(inside) > MAX_POINTS // 2:
+        sample = {t.number for t in thin(inside, lambda t: t.accuracy or 0, MAX_POINTS // 2)} | line
+        inside = [t for t in inside if t.number in sample]
+    place: Mapping[int, TrialRow] = {t.number: t for t in inside}
+    edges_x: list[Any] = []
+    edges_y: list[Any] = []
+    for t in inside:
+        for p in t.parents:
+            if p in place:
+                edges_x += [p, t.number, None]
+                edges_y += [percent(place[p].accuracy or 0), percent(t.accuracy or 0), None]
+    chain = [place[n] for n in lineage if n in place]
+    low = [t for t in trials if t.state in ("pruned", "failed")]
+    first = next((t.number for t in trials if t.parents), None)
+
+    def colour(t: TrialRow) -> str:
+        return (
+            "role:accent" if t.number in line else "role:bg" if t.at_random or t.state != "completed" else "role:ink-3"
+        )
+
+    def edge(t: TrialRow) -> str:
+        if t.number in line:
+            return "role:bg"
+        return "role:st-running" if t.state != "completed" else "role:ink-3" if t.at_random else "role:bg"
+
+    data: list[dict[str, Any]] = [
+        {
+            "type": "scatter", "mode": "lines", "x": edges_x, "y": edges_y,
+            "line": {"width": 1, "color": "role:ghost"}, "hoverinfo": "skip", "opacity": 0.6 if len(inside) > 200 else 1,
+        },
+        {
+            "type": "scatter", "mode": "lines", "x": [t.number for t in chain],
+            "y": [percent(t.accuracy or 0) for t in chain],
+            "line": {"width": 2.5, "color": "role:accent"}, "hoverinfo": "skip",
+        },
+        {
+            "type": "scatter",
+            "mode": "markers",
+            "x": [t.number for t in inside],
+            "y": [percent(t.accuracy or 0) for t in inside],
+            "marker": {
+                "size": [10 if t.number in line else 8 if len(inside) < 300 else 5 for t in inside],
+                "color": [colour(t) for t in inside],
+                "line": {"width": 1.5, "color": [edge(t) for t in inside]},
+            },
+            "text": [hover(t, t.why) for t in inside],
+            "customdata": [t.number for t in inside],
+            "hovertemplate": "%{text}<extra></extra>",
+        },
+        marks_at(axis.floor, thin([(float(t.number), t.state, hover(t, t.reason)) for t in low], lambda m: m[0], 400)),
+    ]  # fmt: skip
+    notes = [
+        note(t.number, percent(t.accuracy or 0), f"#{t.number}", colour="accent", strong=True, yshift=14)
+        for t in chain[-8:]
+    ]
+    shapes = []
+    if first:
+        shapes.append(rule(x0=first - 0.5, x1=first - 0.5, yref="paper", y0=0, y1=1))
+        notes.append(note(first - 0.5, 1, "random", yref="paper", xanchor="right", xshift=-6, yanchor="bottom"))
+        notes.append(note(first - 0.5, 1, "evolved", yref="paper", xanchor="left", xshift=6, yanchor="bottom"))
+    n = max((t.number for t in trials), default=1)
+    return Figure(
+        data=data,
+        layout={
+            "xaxis": {
+                "range": [0, n + max(1, n * 0.03)],
+                "tickvals": count_ticks(n),
+                "title": {"text": "trial, in the order of proposal"},
+            },
+            "yaxis": axis.to_layout(),
+            "margin": {"l": 36, "r": 12, "t": 24, "b": 44},
+            "annotations": notes,
+            "shapes": shapes,
+            "height": 420,
+        },
+        summary=(
+            "The winner descends " + " → ".join(f"#{n}" for n in lineage) + "."
+            if len(lineage) > 1
+            else "No lineage yet."
+        ),
+        columns=["trial", "parents", "validation accuracy, %", "why proposed"],
+        rows=[[t.label, ", ".join(f"#{p}" for p in t.parents), percent(t.accuracy or 0), t.why] for t in chain[::-1]],
+        empty="" if inside else "The first result appears here.",
+        notes={"edges": len(edges_x) // 3},
+    )

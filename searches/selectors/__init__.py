@@ -1,0 +1,1 @@
+"""All reads. Nothing here writes; nothing here is drawn."""

@@ -1,0 +1,30 @@
+"""The Insight tab: one chart per question, drawn when it comes into view."""
+
+from __future__ import annotations
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_GET
+
+from searches.selectors import trials as read
+from searches.selectors.searches import search_get
+from searches.views.overview import page_context
+
+
+@require_GET
+def insight(request: HttpRequest, id: int) -> HttpResponse:
+    """The tab."""
+    search = search_get(user=request.user, id=id)
+    line = read.lineage(search, search.best.number if search.best else None)
+    steps = {t.number: t for t in search.trials.filter(number__in=line).only("number", "why", "name")}
+    views = [
+        {"name": name, "title": v.get("title", name), "columns": v.get("columns", []), "rows": v.get("rows", [])[:50]}
+        for name, v in (search.views or {}).items()
+        if v.get("rows")
+    ]
+    context = {
+        **page_context(search, "insight"),
+        "lineage": [steps[n] for n in line if n in steps][-8:],
+        "views": views,
+    }
+    return render(request, "searches/page/insight.html", context)

@@ -1,0 +1,113 @@
+"""The search page's Overview, and the parts of it that change by themselves."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
+from django.template.loader import render_to_string
+from django.views.decorators.http import require_GET
+
+from engine.architecture import Architecture
+from engine.data.spec import DataSpec
+from engine.network.picture import picture
+from engine.spaces.base import make_space
+from searches.models import Search, Trial
+from searches.selectors import overview as read
+from searches.selectors.searches import search_get
+
+#: parts of the page by the tab that has them; each is a template and carries data-part in the page
+PARTS = {
+    "overview": ("status", "answer", "facts", "acts", "winner", "running", "waiting"),
+    "trials": ("status", "answer", "facts", "acts"),
+    "insight": ("status", "answer", "facts", "acts"),
+}
+
+
+def picture_of(search: Search, trial: Trial) -> dict[str, Any]:
+    """The trial's network as a picture (no torch)."""
+    data = DataSpec.model_validate(search.data_spec)
+    space = make_space(read.config_of(search), data)
+    return picture(space.plan(Architecture.of(space.name, trial.architecture)))
+
+
+def page_context(search: Search, tab: str) -> dict[str, Any]:
+    """What the frame of all three tabs needs."""
+    context = read.page(search)
+    strip = context["ticks"]
+    left = context["standing"].left
+    return {
+        **context,
+        "tab": tab,
+        "ticks_json": json.dumps(strip if strip is not None else None),
+        "shares_json": json.dumps(context["shares"]),
+        "page_title": f"{_ended(search)}/{context['config'].budget.trials} {search.name}"
+        + (f", {left} left" if left and search.state == Search.State.RUNNING else ""),
+    }
+
+
+def _ended(search: Search) -> int:
+    return search.n_completed + search.n_pruned + search.n_failed + search.n_cancelled
+
+
+def overview_context(search: Search, context: dict[str, Any]) -> dict[str, Any]:
+    """What only the Overview needs."""
+    config = context["config"]
+    best = read.winner(search)
+    return {
+        "winner": best,
+        "winner_facts": read.winner_facts(best, config) if best else None,
+        "now": read.running_now(search, config),
+        "rungs": read.rungs_of(config),
+        "waits": read.waits(search, config, online=context["online"]),
+    }
+
+
+@require_GET
+def detail(request: HttpRequest, id: int) -> HttpResponse:
+    """Overview."""
+    search = search_get(user=request.user, id=id)
+    context = page_context(search, "overview")
+    context |= overview_context(search, context)
+    return render(request, "searches/page/overview.html", context)
+
+
+@require_GET
+def parts(request: HttpRequest, id: int, tab: str) -> JsonResponse:
+    """The parts of a tab as they are now: {"seq", "title", "ticks", "shares", "parts": {name: html}, "winner"}."""
+    search = search_get(user=request.user, id=id)
+    context = page_context(search, tab)
+    if tab == "overview":
+        context |= overview_context(search, context)
+    html = {name: render_to_string(f"searches/page/_{name}.html", context, request) for name in PARTS.get(tab, ())}
+    return JsonResponse(
+        {
+            "seq": search.seq,
+            "state": search.state,
+            "title": context["page_title"],
+            "ticks": context["ticks"],
+            "shares": context["shares"],
+            "winner": search.best.number if search.best else None,
+            "parts": html,
+        }
+    )
+
+
+@require_GET
+def winner_picture(request: HttpRequest, id: int, number: int) -> JsonResponse:
+    """The drawing of a trial's network."""
+    search = search_get(user=request.user, id=id)
+    trial = search.trials.get(number=number)
+    answer = JsonResponse(picture_of(search, trial))
+    answer["Cache-Control"] = "private, max-age=3600"
+    return answer
+
+
+@require_GET
+def log(request: HttpRequest, id: int) -> HttpResponse:
+    """The newest lines of the search's log, for the drawer."""
+    search = search_get(user=request.user, id=id)
+    lines = search.lines.select_related("trial").order_by("-id")[:200]
+    return render(request, "searches/page/_log.html", {"search": search, "lines": reversed(lines)})
