@@ -14,6 +14,12 @@ const sortOf = (node) => SORTS[node.kind] || node.kind;
 const operation = (node) => `${node.kind}|${node.title}|${node.detail || ""}|${node.repeat || 1}`;
 const shapeOf = (node) => (node.shape || []).join("×");
 
+/** The shape that is written under a step: of those that can change it, while there is any space. */
+function under(node) {
+  const [channels, space] = shapeWords(node);
+  return space && ["conv", "sep", "cell", "other"].includes(node.kind) ? `${channels} × ${space}` : "";
+}
+
 /** Index pairs of a longest common subsequence. */
 function common(a, b, same) {
   const best = Array.from({ length: a.length + 1 }, () => new Array(b.length + 1).fill(0));
@@ -79,12 +85,13 @@ export function differenceDrawing(pictures, labels, width) {
   const plans = pictures.map(arrange);
   const columns = columnsOf(plans);
   const narrow = width < 720;
-  const left = narrow ? 2 : Math.max(96, ...labels.flatMap((label) => [label.name, ...(label.notes || [])].map((line) => widthOf(line) + 36)));
+  const left = narrow ? 2 : Math.max(96, ...labels.flatMap((label) => [widthOf(label.name) * 1.12 + 44, ...(label.notes || []).map((line) => widthOf(line) + 16)]));
   const tall = plans.map((plan) => heights(plan.nodes.values(), 58, 32, 11));
 
   const different = columns.map((column) => new Set(column.nodes.map((node) => (node ? operation(node) : "-"))).size > 1);
   const shapes = columns.map((column) => new Set(column.nodes.filter(Boolean).map(shapeOf)).size > 1);
-  const wide = columns.map((column) => Math.max(...column.nodes.filter(Boolean).map((node) => (isJoin(node) ? 18 : Math.max(44, ...words(node).lines.map((line) => widthOf(line) + 12))))));
+  const room = (node) => (isJoin(node) ? 18 : Math.max(44, ...words(node).lines.map((line) => widthOf(line) + 12), widthOf(under(node)) - 8));
+  const wide = columns.map((column) => Math.max(...column.nodes.filter(Boolean).map(room)));
   const gap = Math.min(60, Math.max(18, (width - left - 10 - wide.reduce((a, b) => a + b, 0)) / Math.max(1, columns.length - 1)));
   const X = [];
   let x = left + (narrow ? 0 : 8);
@@ -176,11 +183,10 @@ function row(g, { columns, r, X, wide, y, lanes, tall, joined, shapes }) {
     else {
       const { lines, titles } = words(node);
       const h = Math.max(tall(node), lines.length * 14 + 6);
-      const last = before && !isJoin(before.node) ? tall(before.node) : h;
+      const last = before ? tall(before.node) : h;
       g.append(block(node, at, y, w, h, { before: Math.max(last, h), words: lines, titles, cls: hot ? "hot" : "cold" }));
-      const [channels, space] = shapeWords(node);
       const other = r > 0 && (!reference(i) || shapeOf(reference(i)) !== shapeOf(node));
-      if (space && ["conv", "sep", "cell", "other"].includes(node.kind)) g.append(text(at + w / 2, y + 43, `${channels} × ${space}`, other && shapes[i] ? "hotw" : "shape2"));
+      if (under(node)) g.append(text(at + w / 2, y + 43, under(node), other && shapes[i] ? "hotw" : "shape2"));
     }
     before = { end: at + w, node };
   });

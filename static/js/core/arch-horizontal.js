@@ -14,7 +14,7 @@ function sizes(node, plain, height) {
   if (isJoin(node)) return { w: 18, h: 18, list: [], titles: 0 };
   if (node.kind === "input" && !plain) return { w: 46, h: 46, list: [], titles: 0 };
   const { lines, titles } = words(node);
-  const w = Math.max(44, ...lines.map((line) => widthOf(line) + 16));
+  const w = Math.max(42, ...lines.map((line) => widthOf(line) + 12));
   return { w: round(w), h: Math.max(height(node), lines.length * 14 + 10), list: lines, titles };
 }
 
@@ -32,12 +32,12 @@ function edges(plan, plain, compact) {
     if (compact && space === said) space = "";
     else if (space) said = space;
     const wide = Math.max(widthOf(channels), widthOf(space));
-    return { least: (wide ? wide + 14 : 20) + (tap ? 10 : 0), weight: tap ? 1.3 : vector ? 1.12 : 1, label: [channels, space], tap };
+    return { least: (wide ? wide + 11 : 18) + (tap ? 8 : 0), weight: tap ? 1.3 : vector ? 1.12 : 1, label: [channels, space], tap };
   });
 }
 
 export function drawHorizontal(graph, width, options = {}) {
-  const { bars = true, plain = false, pixels = null, label = "network", most = 60 } = options;
+  const { bars = true, plain = false, pixels = null, label = "network", most = 76 } = options;
   const left = options.left ?? (bars ? 88 : 2);
   const plan = arrange(graph);
   const height = heights(plan.nodes.values(), plain ? 36 : 68);
@@ -130,8 +130,10 @@ function drawLanes(plan, { X, box, y, above, wires, front, left }) {
     const wide = item.nodes.map((id) => laneWidth(plan.nodes.get(id)));
     const gap = Math.max(14, (to - start - wide.reduce((a, b) => a + b, 0)) / (item.nodes.length + 1));
     let x = start;
+    const crossing = risers(plan, item.lane, X, box);
     item.nodes.forEach((id, i) => {
       x += i || item.from !== null ? gap : 14;
+      if (item.nodes.length === 1 && item.from !== null) x = beside(x, wide[i], crossing, start + 18, to - 14 - wide[i]);
       place.set(id, { x, w: wide[i], y: y - above[item.lane] });
       laneX.set(id, place.get(id));
       x += wide[i];
@@ -172,6 +174,24 @@ function drawLanes(plan, { X, box, y, above, wires, front, left }) {
     const top = isJoin(target) ? y - Math.sqrt(81 - shift * shift) : y - box.get(item.to).h / 2;
     wires.append(path(`M${round(cursor)},${round(lane)}H${round(middle - 8)}q8,0 8,8V${round(top - 5)}`, "wire skip"), headDown(middle, top));
   }
+}
+
+/** Where vertical lines of higher lanes cross this one. */
+function risers(plan, lane, X, box) {
+  return plan.items.filter((item) => item.lane > lane).flatMap((item) => [
+    ...(X.has(item.from) ? [X.get(item.from) + box.get(item.from).w + 6] : []),
+    ...(X.has(item.to) ? [X.get(item.to) + box.get(item.to).w / 2] : []),
+  ]);
+}
+
+/** The place nearest to x at which a block of width w stands on no crossing line. */
+function beside(x, w, crossing, low, high) {
+  const free = (at) => crossing.every((line) => line < at - 5 || line > at + w + 5);
+  for (let by = 0; by <= high - low; by += 2) {
+    if (x + by <= high && free(x + by)) return x + by;
+    if (x - by >= low && free(x - by)) return x - by;
+  }
+  return x;
 }
 
 function drawBars(svg, plan, { X, box, W, left, bottom, graph }) {

@@ -47,9 +47,9 @@ export function drawVertical(graph, width, options = {}) {
     y += tall(plan.nodes.get(id));
   });
   const right = axis + widest / 2;
-  const shapeAt = right + 8;
+  const shapeAt = right + (plan.spine.some((id) => plan.nodes.get(id).repeat > 1) ? 13 : 7);
   const shapes = plain ? 0 : Math.max(0, ...plan.spine.map((id) => widthOf(shapeWords(plan.nodes.get(id)).filter(Boolean).join(" × "))));
-  const least = Math.ceil(shapeAt + shapes + (bars ? 8 + 58 + 56 : 2));
+  const least = Math.ceil(shapeAt + shapes + (bars ? 4 + 56 + 52 : 2));
   const W = Math.max(bars ? width : 0, least);
   const H = Math.ceil(y + 6);
   const svg = s("svg", { width: W, height: H, viewBox: `0 0 ${W} ${H}`, class: "arch", role: "img", "aria-label": label });
@@ -122,7 +122,7 @@ function drawLanes(plan, { Y, tall, wide, axis, lanes, laneWide, wires, front })
 }
 
 function drawColumns(svg, plan, { Y, tall, W }) {
-  for (const [name, words, right] of [["n_macs", "mult.-adds", W - 62], ["n_params", "params", W - 1]]) {
+  for (const [name, words, right] of [["n_macs", "mult.-adds", W - 58], ["n_params", "params", W - 1]]) {
     const value = costs(plan, name);
     const most = Math.max(1, ...value.values());
     svg.append(text(right, 12, words, "lab", "end"));
