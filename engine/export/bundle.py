@@ -13,6 +13,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from engine.architecture import Architecture
 from engine.config import SearchConfig
 from engine.data.spec import DataSpec
@@ -21,11 +24,13 @@ from engine.export.card import model_card
 from engine.export.onnx import export_onnx
 from engine.export.predict import plain, predict_source
 from engine.export.source import model_source
-from engine.export.verify import Check, FreshProcess, judge, reference_logits, write_material
+from engine.export.verify import Check, FreshProcess, judge, write_material
 from engine.network.costs import costs
 from engine.network.plan import NetworkPlan
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from engine.data.arrays import Split
     from engine.spaces.base import SearchSpace
 
@@ -115,7 +120,8 @@ def write_bundle(
         architecture, plan: what was trained.
         weights_path: safetensors with the keys of `build(plan)`.
         report: the trial's report in the search, if there is one.
-        final_report: report of the full training.
+        final_report: report of the full training; its artifact "logits", where there is one, is what the exported
+            files must reproduce.
         space: for names of decisions and options.
         versions: package versions to print; None = those of this process.
         emit: told the phases "export" and "verify" and one log line for each.
@@ -125,7 +131,6 @@ def write_bundle(
     Raises:
         EngineError, OSError: the export itself failed (a failed check is a result, not an error).
     """
-    import torch
     from safetensors.torch import load_file, save_file
 
     from engine.network.build import build
@@ -142,7 +147,7 @@ def write_bundle(
 
     network = build(plan)
     network.load_state_dict(load_file(weights_path), strict=True)
-    network = network.to(device="cpu", dtype=torch.float32, memory_format=torch.contiguous_format).eval()
+    network.eval()
     save_file({k: v.contiguous() for k, v in network.state_dict().items()}, bundle / "weights.safetensors")
     title = plain(f"{name}, from the search {config.name}") or "Network"
     (bundle / "model.py").write_text(model_source(plan, title=title), encoding="utf-8")
@@ -160,7 +165,7 @@ def write_bundle(
         from engine.data import registry
 
         validation = registry.load(config.data.name, config.data.options()).validation
-    reference = reference_logits(network, _normalized(validation, data))
+    reference = _reference(network, validation, data, final_report)
     write_material(material, validation.x, validation.y, reference, data)
 
     with FreshProcess(bundle, material, root / "scratch") as process:
@@ -221,10 +226,15 @@ def _zip(bundle: Path, path: Path) -> None:
     part.replace(path)
 
 
-def _normalized(split: Split, data: DataSpec) -> Any:
+def _reference(network: nn.Module, validation: Split, data: DataSpec, final: Report) -> NDArray[np.float32]:
+    """Validation logits (n, classes) of the trained network: those the training left, or the same made again."""
     from engine.data.arrays import normalize
+    from engine.training.inference import reference_logits
 
-    return normalize(split.x, data)
+    if path := final.artifacts.get("logits"):
+        left: NDArray[np.float32] = np.load(path, allow_pickle=False)
+        return left
+    return reference_logits(network, normalize(validation.x, data))
 
 
 def _requirements() -> str:

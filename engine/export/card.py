@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from engine.analysis.stats import wilson
 from engine.architecture import Architecture
@@ -124,7 +123,7 @@ def model_card(
     out += _table(["decision", "choice"], [f"{escape(k)} | {escape(v)}" for k, v in options_text.items()])
     recipe = config.training
     cost = final.cost
-    device = ", ".join(escape(str(cost[k])) for k in ("device", "precision", "layout") if cost.get(k))
+    device = ", ".join(escape(str(cost[k])) for k in ("device_model", "precision", "layout") if cost.get(k))
     out += [
         "## Training",
         "",

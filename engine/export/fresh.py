@@ -1,8 +1,9 @@
 """Runs in a fresh interpreter (`python -I`) and checks a bundle as someone who never saw this project would use it.
 
-A program of its own: it imports nothing of the project, and refuses every import of it. Arguments: the bundle's folder, the
-folder with what to check against (`x.npy`, `y.npy`, `reference.npy`, `samples.json` and raw samples), the file for the result.
-It begins before `model.onnx` is written and waits for a line on standard input, so that loading torch overlaps the export.
+A program of its own: it imports nothing of the project, and refuses every import of it. Arguments: the bundle's
+folder, the folder with what to check against (`x.npy`, `y.npy`, `reference.npy`, `samples.json` and raw samples), the
+file for the result, the largest difference allowed of ONNX. It begins before `model.onnx` is written and waits for a
+line on standard input, so that loading torch overlaps the export.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,9 +17,6 @@ from numpy.typing import NDArray
 from engine.data.arrays import normalize
 from engine.data.spec import DataSpec
 from engine.export import fresh
-
-if TYPE_CHECKING:
-    from torch import nn
 
 #: largest difference of logits between ONNX Runtime and the trained network
 ONNX_LIMIT = 1e-4
@@ -44,23 +41,6 @@ class Check:
     def to_json(self) -> dict[str, Any]:
         """As stored with the trial."""
         return asdict(self)
-
-
-def reference_logits(network: nn.Module, x: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Logits (n, classes) of the trained network as the checks compute theirs: float32, contiguous, eval, one thread.
-
-    Bit for bit repeatable on one machine; thread count and batch size matter, so both are fixed here.
-    """
-    import torch
-
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        network.eval()
-        with torch.inference_mode():
-            return np.asarray(fresh.batches(lambda part: network(torch.from_numpy(part)).numpy(), x))
-    finally:
-        torch.set_num_threads(threads)
 
 
 def write_material(
@@ -121,7 +101,8 @@ class FreshProcess:
         arguments = [bundle, material, self.result, ONNX_LIMIT]
         with self.errors.open("wb") as errors:
             self.process = subprocess.Popen(
-                # -I: no PYTHON* variables, no user site, neither the working directory nor the script's folder on the path
+                # -I: no PYTHON* variables, no user site, and neither the working directory nor the script's folder
+                # on the path
                 [sys.executable, "-I", "-B", str(Path(fresh.__file__).resolve()), *map(str, arguments)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
@@ -200,7 +181,9 @@ def judge(found: dict[str, dict[str, Any]], *, data: DataSpec, n_params: int, cl
         line("model.py loads in a fresh process, without this project on its path", "loads", loads),
         line("weights.safetensors loads strictly", "weights", weights),
         line(
-            "model.py against the trained network", "model", lambda r: (r["ok"], f"max difference {r['difference']:.2g}")
+            "model.py against the trained network",
+            "model",
+            lambda r: (r["ok"], f"max difference {r['difference']:.2g}"),
         ),
         line(
             "model.onnx against the trained network",

@@ -1,0 +1,261 @@
+"""The text of model.py: a plan as readable PyTorch with literal sizes. Imports nothing of this project."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import keyword
+import re
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+from engine.network.costs import costs
+from engine.network.operations import OPERATIONS, module_path
+from engine.network.plan import NetworkPlan, Node
+
+_WIDTH = 100
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A class of model.py that stands for equal repeated cells."""
+
+    name: str
+    nodes: tuple[Node, ...]
+    inputs: tuple[str, ...]
+    times: int
+
+
+def model_source(plan: NetworkPlan, *, title: str) -> str:
+    """Writes model.py: the used blocks, one class per kind of repeated cell, and `class Network(nn.Module)`.
+
+    The state dict has the keys of `network.build.build(plan)`, and the outputs are equal to the last bit.
+
+    Args:
+        plan: the network.
+        title: first words of the module's docstring; kept on one line.
+    """
+    cells = _cell_classes(plan)
+    written: set[str] = set()
+    classes: list[str] = []
+    for cell in cells.values():
+        if cell.name not in written:
+            written.add(cell.name)
+            classes.append(_cell_source(cell))
+    parts = [*_blocks(plan), *classes, _network_source(plan, cells)]
+    body = "\n\n\n".join(parts)
+    line = " ".join(title.split()).replace("\\", "/").replace('"', "'")
+    shape = ", ".join(map(str, plan.input_shape))
+    head = f'"""{line}\n\nInput (B, {shape}), output (B, {plan.n_outputs}) logits.\n"""\n'
+    imports = ["from __future__ import annotations", "", "import torch"]
+    if "F." in body:
+        imports.append("import torch.nn.functional as F")
+    imports.append("from torch import nn")
+    return head + "\n" + "\n".join(imports) + "\n\n\n" + body + "\n"
+
+
+# -- blocks ---------------------------------------------------------------------------------------
+def _block_class(node: Node) -> type[Any]:
+    module, name = OPERATIONS[node.op].block.split(":")
+    found: type[Any] = getattr(importlib.import_module(module), name)
+    return found
+
+
+def _blocks(plan: NetworkPlan) -> list[str]:
+    """Sources of the blocks that torch.nn lacks, in order of first use."""
+    used: dict[str, str] = {}
+    for node in plan.nodes:
+        operation = OPERATIONS[node.op]
+        if not operation.expression and not operation.block.startswith("torch."):
+            used.setdefault(operation.block, inspect.getsource(_block_class(node)).strip())
+    return list(used.values())
+
+
+def _constructor(node: Node) -> str:
+    """`nn.Conv2d(48, 96, 3, padding=1, bias=False)`: required arguments by place, others where not the default."""
+    cls = _block_class(node)
+    prefix = "nn." if OPERATIONS[node.op].block.startswith("torch.nn:") else ""
+    parameters = inspect.signature(cls.__init__).parameters
+    placed = [name for name, p in parameters.items() if name in node.args and p.default is inspect.Parameter.empty]
+    words = [repr(node.args[name]) for name in placed]
+    for name, value in node.args.items():
+        if name not in placed and parameters[name].default != value:
+            words.append(f"{name}={value!r}")
+    return f"{prefix}{cls.__name__}({', '.join(words)})"
+
+
+def _has_module(node: Node) -> bool:
+    return not OPERATIONS[node.op].expression
+
+
+# -- cells ----------------------------------------------------------------------------------------
+def _cell_classes(plan: NetworkPlan) -> dict[str, Cell]:
+    """The class of each cell: cells of equal operations and sizes share one."""
+    groups: dict[str, list[Node]] = {}
+    for node in plan.nodes:
+        if node.cell:
+            groups.setdefault(node.cell, []).append(node)
+    last = {cell: nodes[-1].id for cell, nodes in groups.items()}
+    for node in plan.nodes:
+        for source in node.inputs:
+            cell = plan.by_id[source].cell if source != "input" else ""
+            if cell and cell != node.cell and source != last.get(cell):
+                groups.pop(cell, None)  # read from inside: written out instead
+    looks: dict[str, tuple[Any, ...]] = {}
+    inputs: dict[str, tuple[str, ...]] = {}
+    for cell, nodes in groups.items():
+        place = {node.id: i for i, node in enumerate(nodes)}
+        inputs[cell] = tuple(dict.fromkeys(i for node in nodes for i in node.inputs if i not in place))
+        place |= {name: -1 - i for i, name in enumerate(inputs[cell])}
+        looks[cell] = (
+            tuple(plan.shape_of(i) for i in inputs[cell]),
+            *((module_path(n)[-1], n.op, tuple(n.args.items()), tuple(place[i] for i in n.inputs)) for n in nodes),
+        )
+    times = Counter(looks.values())
+    names: dict[tuple[Any, ...], str] = {}
+    out = {}
+    for cell, nodes in groups.items():
+        if looks[cell] not in names:
+            name = "".join(word.capitalize() for word in re.findall(r"[A-Za-z0-9]+", nodes[0].group)) + "Cell"
+            while name in names.values() or not name.isidentifier():
+                name = f"Another{name}"
+            names[looks[cell]] = name
+        out[cell] = Cell(names[looks[cell]], tuple(nodes), inputs[cell], times[looks[cell]])
+    return out
+
+
+def _cell_source(cell: Cell) -> str:
+    own = {node.id for node in cell.nodes}
+    several = len(cell.inputs) > 1
+    arguments = {name: f"x{i}" if several else "x" for i, name in enumerate(cell.inputs)}
+    shape = ", ".join(map(str, cell.nodes[-1].shape))
+    often = "once" if cell.times == 1 else f"{cell.times} times"
+    lines = [
+        f"class {cell.name}(nn.Module):",
+        f'    """The cell of {cell.nodes[0].group} ({often}): output (B, {shape})."""',
+        "",
+    ]
+    modules = [f"self.{module_path(n)[-1]} = {_constructor(n)}" for n in cell.nodes if _has_module(n)]
+    if modules:
+        lines += [
+            "    def __init__(self) -> None:",
+            "        super().__init__()",
+            *(f"        {m}" for m in modules),
+            "",
+        ]
+    given = ", ".join(f"{name}: torch.Tensor" for name in arguments.values())
+    lines.append(f"    def forward(self, {given}) -> torch.Tensor:")
+    names = {n.id: module_path(n)[-1] for n in cell.nodes}
+    lines += _forward(list(cell.nodes), {k: v for k, v in arguments.items() if k not in own}, names)
+    return "\n".join(lines)
+
+
+# -- the network ----------------------------------------------------------------------------------
+def _network_source(plan: NetworkPlan, cells: dict[str, Cell]) -> str:
+    lines = ["class Network(nn.Module):", f'    """{_sizes(plan)}"""', ""]
+    lines += ["    def __init__(self) -> None:", "        super().__init__()"]
+    steps: list[Node] = []
+    calls: dict[str, str] = {}
+    names: dict[str, str] = {}
+    for node in plan.nodes:
+        names[node.id] = "_".join(module_path(node)) if node.cell else node.id
+        cell = cells.get(node.cell)
+        if cell is None:
+            if _has_module(node):
+                lines.append(f"        self.{'.'.join(module_path(node))} = {_constructor(node)}")
+            steps.append(node)
+        elif node.id == cell.nodes[-1].id:
+            attribute = module_path(node)[0]
+            lines.append(f"        self.{attribute} = {cell.name}()")
+            # the whole cell is one step that reads what it reads from outside
+            steps.append(Node(node.id, "identity", {}, cell.inputs, node.shape, node.group))
+            calls[node.id] = f"self.{attribute}"
+            names[node.id] = attribute
+    lines += ["", "    def forward(self, x: torch.Tensor) -> torch.Tensor:"]
+    lines += _forward(steps, {"input": "x"}, names, calls)
+    return "\n".join(lines)
+
+
+def _sizes(plan: NetworkPlan) -> str:
+    total = costs(plan)
+    return f"{total.n_params:,} parameters, {total.n_macs:,} multiply-adds for one sample."
+
+
+def _live(nodes: list[Node]) -> set[str]:
+    """Ids of the operations that lead to the last one."""
+    by_id = {node.id: node for node in nodes}
+    live = {nodes[-1].id}
+    for node in reversed(nodes):
+        if node.id in live:
+            live.update(i for i in node.inputs if i in by_id)
+    return live
+
+
+def _forward(
+    nodes: list[Node], known: dict[str, str], names: dict[str, str], calls: dict[str, str] | None = None
+) -> list[str]:
+    """Body of a forward method: a chain of operations is one line, with the shape of its result behind it."""
+    calls = calls or {}
+    live = _live(nodes)
+    dead = [node for node in nodes if node.id not in live and _has_module(node)]
+    nodes = [node for node in nodes if node.id in live]
+    uses = Counter(i for node in nodes for i in node.inputs)
+    variable = dict(known)  # node -> variable or, while its chain is open, expression
+    taken = {*known.values(), *names.values(), "torch", "nn", "F", "self"}
+    out: list[str] = []
+    if dead:
+        listed = ", ".join(names[node.id] for node in dead)
+        out.append(f"        # the output does not depend on {listed}: counted as written, never run")
+    for i, node in enumerate(nodes):
+        terms = [variable[name] for name in node.inputs]
+        text = _expression(node, terms, names, calls)
+        if i == len(nodes) - 1:
+            out.append(f"        return {text}{_shape(node)}")
+        elif OPERATIONS[node.op].role in ("identity", "sum") and len(terms) == 1 and node.id not in calls:
+            variable[node.id] = terms[0]
+        elif uses[node.id] == 1 and len(text) < _WIDTH // 2 and _continues(node, nodes[i + 1], calls):
+            variable[node.id] = text
+        else:
+            name = _variable(names[node.id], node, taken)
+            out.append(f"        {name} = {text}{_shape(node)}")
+            variable[node.id] = name
+    return out
+
+
+def _continues(node: Node, follower: Node, calls: dict[str, str]) -> bool:
+    """Whether the next step goes onto the same line: conv, norm, activation; dense, dropout."""
+    return (
+        follower.inputs == (node.id,)
+        and OPERATIONS[node.op].kind not in ("pool", "add", "concat")
+        and OPERATIONS[follower.op].kind in ("norm", "act", "drop", "dense")
+        and node.id not in calls
+        and follower.id not in calls
+    )
+
+
+def _shape(node: Node) -> str:
+    return f"  # (B, {', '.join(map(str, node.shape))})"
+
+
+def _variable(name: str, node: Node, taken: set[str]) -> str:
+    """A free name; what `block1_norm` or `block1_silu` ends is called `block1`."""
+    short = name.rsplit("_", 1)[0] if OPERATIONS[node.op].kind in ("norm", "act") and "_" in name else name
+    if short in taken or keyword.iskeyword(short):
+        short = f"{name}_" if keyword.iskeyword(name) or name in ("x", "torch", "nn", "F", "self") else name
+    taken.add(short)
+    return short
+
+
+def _expression(node: Node, terms: list[str], names: dict[str, str], calls: dict[str, str]) -> str:
+    operation = OPERATIONS[node.op]
+    if node.id in calls:
+        return f"{calls[node.id]}({', '.join(terms)})"
+    if operation.expression == "+":
+        return " + ".join(terms)
+    if operation.expression == "cat":
+        return f"torch.cat([{', '.join(terms)}], dim=1)"
+    if operation.expression:
+        return operation.expression.format(x=terms[0])
+    path = names[node.id] if node.cell else ".".join(module_path(node))
+    return f"self.{path}({', '.join(terms)})"
