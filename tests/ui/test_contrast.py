@@ -15,9 +15,7 @@ TEXT = [(ink, ground) for ink in ("ink", "ink-2", "ink-3", "accent") for ground 
 TEXT += [(f"st-{s}-ink", g) for s in ("running", "done", "early", "failed", "wait") for g in GROUNDS]
 TEXT += [("accent-ink", "accent"), ("accent-ink", "accent-hover"), ("bg", "ink")]
 TEXT += [("st-early-ink", "warn-wash"), ("st-failed-ink", "fail-wash"), ("st-done-ink", "done-wash")]
-TEXT += [
-    (ink, f"op-{kind}") for ink in ("ink", "ink-2") for kind in ("conv", "sep", "pool", "dense", "cell", "plain")
-]
+TEXT += [(ink, f"op-{kind}") for ink in ("ink", "ink-2") for kind in ("conv", "sep", "pool", "dense", "cell", "plain")]
 # Marks and borders of controls: 3:1 (1.4.11).
 MARKS = [(f"st-{s}", "bg") for s in ("running", "done", "early", "failed", "wait")]
 MARKS += [(f"op-{kind}-edge", "bg") for kind in ("conv", "sep", "pool", "dense", "cell", "plain")]
