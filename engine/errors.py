@@ -45,3 +45,7 @@ class Interrupted(EngineError):
     def __init__(self, reason: str) -> None:
         self.reason = reason
         super().__init__(f"handed back: {reason}")
+
+
+class StrategyFailed(EngineError):
+    """A strategy or schedule raised, or waits for results that cannot come; the search fails with this message."""

@@ -1,0 +1,292 @@
+"""Strategies: what to try next.
+
+A strategy is one file with one class. It is asked for proposals and told results; it never sees a clock, a worker
+or the schedule. The conductor feeds it in recorded order, so everything it answers is a function of the log.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+from engine.architecture import Architecture
+from engine.errors import CannotBuild
+from engine.history import History, TrialEntry, common_level
+from engine.objectives import Objective, ranking
+
+if TYPE_CHECKING:
+    from engine.config import Budget
+    from engine.evaluation.base import Report
+    from engine.spaces.base import SearchSpace
+
+#: draws before a strategy gives up on finding something new by chance
+TRIES = 200
+#: spaces up to this size are walked through when chance finds nothing new any more
+ENUMERABLE = 50_000
+
+
+class NoOptions(BaseModel):
+    """Options of a plug-in that has none."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """What a strategy asks for; the fidelity is added by the schedule.
+
+    Attributes:
+        architecture: what to try.
+        kind: "trial".
+        evaluator: name of another evaluator than the search's, or None.
+        replicate: 0, or the n-th repeat of an architecture to measure noise (then it is no duplicate).
+        init_from: JSON {"trial", ...}: weights to start from, or None.
+        depends_on: trials that must end first.
+        parents: trials it was made from.
+        why: one phrase for people.
+        by: the strategy's name, or "person".
+    """
+
+    architecture: Architecture
+    kind: str = "trial"
+    evaluator: str | None = None
+    replicate: int = 0
+    init_from: Mapping[str, Any] | None = None
+    depends_on: tuple[int, ...] = ()
+    parents: tuple[int, ...] = ()
+    why: str = ""
+    by: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON form, read back by `from_json`."""
+        return {
+            "architecture": self.architecture.to_json(),
+            "kind": self.kind,
+            "evaluator": self.evaluator,
+            "replicate": self.replicate,
+            "init_from": dict(self.init_from) if self.init_from is not None else None,
+            "depends_on": list(self.depends_on),
+            "parents": list(self.parents),
+            "why": self.why,
+            "by": self.by,
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Proposal:
+        """Reads what `to_json` wrote."""
+        v = dict(value)
+        v["architecture"] = Architecture.from_json(v["architecture"])
+        v["depends_on"], v["parents"] = tuple(v.get("depends_on", ())), tuple(v.get("parents", ()))
+        return cls(**v)
+
+
+@dataclass(frozen=True)
+class Wait:
+    """Nothing to propose until more results are told; the reason is shown to people."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Exhausted:
+    """Nothing left to propose, ever."""
+
+    reason: str
+
+
+class Context:
+    """What a strategy has for free: the space, exact costs, the history, and what is still fresh.
+
+    Args:
+        space: bound to the data.
+        objectives, limits, budget, parallelism, seed: of the search.
+        max_fidelity: epochs of a trial that goes all the way.
+        duplicates: what counts as the same architecture ("canonical", "written", "allowed").
+    """
+
+    def __init__(
+        self,
+        *,
+        space: SearchSpace,
+        objectives: Sequence[Objective],
+        limits: Mapping[str, float],
+        budget: Budget,
+        parallelism: int,
+        seed: int,
+        max_fidelity: int,
+        duplicates: Literal["canonical", "written", "allowed"] = "canonical",
+    ) -> None:
+        self.space, self.objectives, self.limits = space, tuple(objectives), dict(limits)
+        self.budget, self.parallelism, self.seed = budget, parallelism, seed
+        self.max_fidelity, self.duplicates = max_fidelity, duplicates
+        self.history = History(objectives)
+        self._trials: dict[str, list[int]] = {}
+        self.costs: Callable[[Architecture], dict[str, float]] = lru_cache(maxsize=8192)(self._costs)
+        self.identity: Callable[[Architecture], str] = lru_cache(maxsize=8192)(self._identity)
+
+    def _costs(self, architecture: Architecture) -> dict[str, float]:
+        return dict(self.space.costs(architecture).as_metrics())
+
+    def _identity(self, architecture: Architecture) -> str:
+        if self.duplicates != "canonical":
+            return architecture.key
+        text = self.space.canonical_key(architecture)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]  # 64 bits: short, for snapshots
+
+    def register(self, number: int, identity: str) -> None:
+        """Notes that a trial of an architecture of this identity exists (the conductor does, at its start)."""
+        self._trials.setdefault(identity, []).append(number)
+
+    def trials_of(self, architecture: Architecture) -> Sequence[int]:
+        """Trials of the same architecture (in the sense of `duplicates`), oldest first."""
+        return self._trials.get(self.identity(architecture), ())
+
+    def why_not(self, architecture: Architecture) -> str | None:
+        """Why this must not become a trial (over a limit, cannot be built, a duplicate), or None."""
+        try:
+            if self.duplicates != "allowed" and (same := self.trials_of(architecture)):
+                return f"duplicate of #{same[0]}"
+            costs = self.costs(architecture)
+        except CannotBuild as e:
+            return f"cannot be built: {e}"
+        for name, limit in self.limits.items():
+            if costs[name] > limit:
+                return f"over the limit: {name} {costs[name]:,.0f} > {limit:,.0f}"
+        return None
+
+    def fresh(self, architecture: Architecture) -> bool:
+        """Whether it may become a trial: no duplicate, within the limits, buildable."""
+        return self.why_not(architecture) is None
+
+
+class Strategy(ABC):
+    """Decides what to try.
+
+    Life of an object: constructed once per search; then `ask` whenever a slot is free, `tell` once per completed rung
+    of every trial (of its own and of others; failed and cancelled ones too, with `report.failure` set). `tell` comes
+    before the next `ask`. `state`/`load` carry what cannot be recomputed from the history; `load` is called on a new
+    object whose context holds the history up to the snapshot, instead of telling it again.
+    """
+
+    name: ClassVar[str]
+    summary: ClassVar[str]
+    reference: ClassVar[str] = ""
+    Options: ClassVar[type[BaseModel]] = NoOptions
+
+    def __init__(self, options: BaseModel, context: Context) -> None:
+        self.options: Any = options
+        self.context = context
+        self.asked = 0
+        self._batch: set[str] = set()
+        self._pool: list[Architecture] | None = None
+        self._pool_next = 0
+
+    # -- asked and told ------------------------------------------------------------------------
+    def ask(self, n: int) -> list[Proposal] | Wait | Exhausted:
+        """Up to `n` proposals; fewer only when waiting or exhausted. The i-th of a search draws from (seed, i)."""
+        out: list[Proposal] = []
+        self._batch.clear()
+        for _ in range(n):
+            number = self.asked + 1
+            answer = self.propose(number, np.random.default_rng([self.context.seed, number]))
+            if not isinstance(answer, Proposal):
+                return out or answer
+            self.asked = number
+            out.append(answer)
+            if n > 1:
+                self._batch.add(self.context.identity(answer.architecture))
+        return out
+
+    @abstractmethod
+    def propose(self, number: int, rng: np.random.Generator) -> Proposal | Wait | Exhausted:
+        """The `number`-th proposal of this search (from 1), with its own generator."""
+
+    def tell(self, entry: TrialEntry, report: Report) -> None:  # noqa: B027 - optional hook
+        """A rung is done (or failed); `entry` holds it already."""
+
+    def recommend(self, k: int) -> list[int]:
+        """The `k` trials it would hand over now, best first: by default the best measured ones."""
+        level = self.context.history.top
+        entries = [e for e in self.context.history if level is not None and level in e.values]
+        return [e.number for e in self.rank(entries)[:k]]
+
+    # -- for its file ----------------------------------------------------------------------------
+    def fresh(self, architecture: Architecture) -> bool:
+        """`Context.fresh`, and neither proposed in the same call of `ask` nor under way at this moment."""
+        if not self.context.fresh(architecture):
+            return False
+        if self._batch and self.context.identity(architecture) in self._batch:
+            return False
+        history = self.context.history  # only where duplicates are allowed is there anything to look at
+        return not any(history[n].state == "running" for n in self.context.trials_of(architecture)[-1:])
+
+    def draw(
+        self, rng: np.random.Generator, how: Callable[[np.random.Generator], Architecture] | None = None
+    ) -> Architecture | None:
+        """A fresh architecture from the prior (or from `how`), None if there seems to be none left.
+
+        After `TRIES` draws without luck, spaces of at most `ENUMERABLE` architectures are walked through in an order
+        shuffled by the seed, so that small spaces are exhausted exactly and never by guessing.
+        """
+        how = how or self.context.space.sample
+        for _ in range(TRIES):
+            architecture = how(rng)
+            if self.fresh(architecture):
+                return architecture
+        if self._pool is None:
+            if self.context.space.size() > ENUMERABLE:
+                return None
+            everything = list(self.context.space.enumerate())
+            order = np.random.default_rng([self.context.seed, 0]).permutation(len(everything))
+            self._pool = [everything[i] for i in order]
+        while self._pool_next < len(self._pool):
+            architecture = self._pool[self._pool_next]
+            self._pool_next += 1
+            if self.fresh(architecture):
+                return architecture
+        return None
+
+    def rank(self, entries: Sequence[TrialEntry]) -> list[TrialEntry]:
+        """Best first at the highest level that all of them have: by non-domination, then crowding, then number."""
+        level = common_level(entries)
+        if level is None:
+            return []
+        ordered = sorted(entries, key=lambda e: e.number)
+        values = np.array([e.values[level] for e in ordered], dtype=float)
+        return [ordered[i] for i in ranking(values)]
+
+    def nothing_new(self) -> Exhausted:
+        """The answer when `draw` found nothing."""
+        limits = " within the limits" if self.context.limits else ""
+        return Exhausted(f"no architecture{limits} is left that was not tried; {len(self.context.history):,} were")
+
+    # -- about it --------------------------------------------------------------------------------
+    @classmethod
+    def supports(cls, space: SearchSpace, objectives: Sequence[Objective]) -> str | None:
+        """None, or the reason why it cannot serve this space with these objectives."""
+        return None
+
+    @classmethod
+    def sentence(cls, options: BaseModel, budget: Budget) -> str:
+        """What it will do with this budget, in one sentence without a full stop."""
+        return cls.summary
+
+    def state(self) -> dict[str, Any]:
+        """Small JSON; subclasses add to it."""
+        return {"asked": self.asked, "pool_next": self._pool_next}
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        """Takes up a state made by `state`."""
+        self.asked = int(state["asked"])
+        self._pool_next = int(state["pool_next"])
+
+    def views(self) -> dict[str, dict[str, Any]]:
+        """Small tables for pages: name to {"title", "columns": [...], "rows": [[...], ...]}."""
+        return {}
