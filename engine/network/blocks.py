@@ -14,7 +14,13 @@ class SeparableConv2d(nn.Module):
     """Depthwise convolution, then a pointwise one (Chollet 2017, without the norm between them)."""
 
     def __init__(
-        self, in_channels: int, out_channels: int, kernel_size: int, stride: int = 1, padding: int = 0, bias: bool = True
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int,
+        stride: int = 1,
+        padding: int = 0,
+        bias: bool = True,
     ) -> None:
         super().__init__()
         self.depthwise = nn.Conv2d(
@@ -23,14 +29,21 @@ class SeparableConv2d(nn.Module):
         self.pointwise = nn.Conv2d(in_channels, out_channels, 1, bias=bias)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.pointwise(self.depthwise(x))
+        y: torch.Tensor = self.pointwise(self.depthwise(x))
+        return y
 
 
 class SeparableConv1d(nn.Module):
     """Depthwise convolution over time, then a pointwise one."""
 
     def __init__(
-        self, in_channels: int, out_channels: int, kernel_size: int, stride: int = 1, padding: int = 0, bias: bool = True
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int,
+        stride: int = 1,
+        padding: int = 0,
+        bias: bool = True,
     ) -> None:
         super().__init__()
         self.depthwise = nn.Conv1d(
@@ -39,7 +52,8 @@ class SeparableConv1d(nn.Module):
         self.pointwise = nn.Conv1d(in_channels, out_channels, 1, bias=bias)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.pointwise(self.depthwise(x))
+        y: torch.Tensor = self.pointwise(self.depthwise(x))
+        return y
 
 
 class ReLUConv2dNorm(nn.Module):
@@ -53,7 +67,8 @@ class ReLUConv2dNorm(nn.Module):
         self.norm = nn.BatchNorm2d(out_channels)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.norm(self.conv(F.relu(x)))
+        y: torch.Tensor = self.norm(self.conv(F.relu(x)))
+        return y
 
 
 class ReLUConv1dNorm(nn.Module):
@@ -67,7 +82,8 @@ class ReLUConv1dNorm(nn.Module):
         self.norm = nn.BatchNorm1d(out_channels)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.norm(self.conv(F.relu(x)))
+        y: torch.Tensor = self.norm(self.conv(F.relu(x)))
+        return y
 
 
 class GlobalAvgPool2d(nn.Module):

@@ -157,11 +157,11 @@ def _simplify(items: Sequence[Item], output: int) -> tuple[list[tuple[str, tuple
         elif inputs and not any(inputs):
             values.append(())  # nothing but zeros comes in
         else:
-            term = (item.label, inputs)
-            if not item.merges or term not in known:
-                known[term] = len(terms)
-                terms.append(term)
-            values.append(((known[term], 1),))
+            entry = (item.label, inputs)
+            if not item.merges or entry not in known:
+                known[entry] = len(terms)
+                terms.append(entry)
+            values.append(((known[entry], 1),))
     root = values[output]
     live: set[int] = set()
     todo = [t for t, _ in root if t >= 0]
@@ -171,10 +171,9 @@ def _simplify(items: Sequence[Item], output: int) -> tuple[list[tuple[str, tuple
             live.add(t)
             todo.extend(s for value in terms[t][1] for s, _ in value if s >= 0)
     new = {t: i for i, t in enumerate(sorted(live))}
-    move = new | {-1 - k: -1 - k for k in range(64)}
 
     def moved(value: Value) -> Value:
-        return tuple((move.get(t, t), times) for t, times in value)
+        return tuple((new.get(t, t), times) for t, times in value)
 
     return [(terms[t][0], tuple(moved(v) for v in terms[t][1])) for t in new], moved(root)
 
@@ -247,10 +246,3 @@ def _label(terms: list[tuple[str, tuple[Value, ...]]], root: Value) -> str:
     labeller.search({})
     assert labeller.best is not None
     return labeller.best
-
-
-def forget() -> None:
-    """Empties the memory of canonical forms (for timing)."""
-    canonical_form.cache_clear()
-
-

@@ -175,7 +175,7 @@ def _linear_cost(args: Args, shapes: Sequence[Shape], shape: Shape) -> tuple[int
 
 # -- words ----------------------------------------------------------------------------------------
 def kernel_words(kernel: int, dims: int) -> str:
-    """"3×3" for images, "3" for signals."""
+    """ "3×3" for images, "3" for signals."""
     return "×".join([str(kernel)] * dims)
 
 
@@ -210,7 +210,7 @@ def _table() -> dict[str, Operation]:
             Operation(
                 f"relu_conv{d}_norm", "conv", f"{_BLOCKS}:ReLUConv{d}Norm", conv, _preact_cost,
                 _windowed("conv", dims), lambda a, s: {k: v for k, v in _conv_args(a, s).items() if k != "bias"},
-                remark="inside cells a convolution has relu before and batch norm behind it",
+                remark="in cells and reductions each convolution has relu before and batch norm behind it",
             ),
             Operation(
                 f"batch_norm{d}", "norm", f"torch.nn:BatchNorm{d}", _same, _norm_cost,

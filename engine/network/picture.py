@@ -191,10 +191,13 @@ def _end(box: Box, host: dict[str, str]) -> str:
 def _caption(boxes: list[Box]) -> str:
     sums = {i for box in boxes if box.kind == "add" for i in box.inputs}
     said: list[str] = []
+    remarks = sorted({box.remark for box in boxes if box.remark})
     for kinds, words in ((("conv", "sep"), "each convolution"), (("dense",), "the dense layer")):
         # a bare operation that leads into a sum is a projection on a skip, and no exception to the rule
         group = [b for b in boxes if b.kind in kinds and not b.remark and (b.tail or b.id not in sums)]
         tails = {b.tail for b in group}
+        if remarks and len(group) == 1:
+            words = f"the {group[0].group}"
         if len(tails) == 1:
             tail = tails.pop()
             if tail:
@@ -202,8 +205,7 @@ def _caption(boxes: list[Box]) -> str:
         else:
             for box in group:
                 box.detail = " ".join([box.detail, *(f"+ {t}" for t in box.tail)]).strip()
-    said += sorted({box.remark for box in boxes if box.remark})
-    return ", ".join(said)
+    return ", ".join(said + remarks)
 
 
 def _fold_repeats(boxes: list[Box], cells: Cells) -> list[Box]:
@@ -242,42 +244,62 @@ def _detail(nodes: list[Node], costs: dict[str, tuple[int, int]], title: str) ->
     own = {node.id: node for node in nodes}
     states = {node.id for node in nodes if OPERATIONS[node.op].kind in ("add", "concat")}
     outside = list(dict.fromkeys(i for node in nodes for i in node.inputs if i not in own))
-    edges: list[dict[str, str]]
-    joined = all(
-        node.id in states or (len(node.inputs) == 1 and (node.inputs[0] in states or node.inputs[0] in outside))
+    alias = {name: f"in{i}" for i, name in enumerate(outside)}
+    on_edges = nodes[-1].id in states and all(
+        node.id in states or (len(node.inputs) == 1 and (node.inputs[0] in states or node.inputs[0] in alias))
         for node in nodes
     )
-    names = [""] if len(outside) == 1 else [f" {i}" for i in range(1, len(outside) + 1)]
-    first = [
-        Box(f"in{i}", "input", "0" if joined and not n else f"input{n}", "input" if joined and not n else "", "", nodes[-1].shape, [])
-        for i, n in enumerate(names)
-    ]
-    alias = {name: f"in{i}" for i, name in enumerate(outside)}
-    boxes: list[Box] = []
-    edges = []
-    if joined:
-        shown = [node for node in nodes if node.id in states]
-        for number, node in enumerate(shown, start=1):
-            last = node is nodes[-1]
-            kind = "output" if last else OPERATIONS[node.op].kind
-            terms = [own[i] if i in own else None for i in node.inputs]
-            real = [(i, t) for i, t in zip(node.inputs, terms, strict=True) if t is None or t.op != "zero"]
-            word = "output" if last else ("nothing arrives" if not real else "")
-            boxes.append(Box(node.id, kind, str(number), word, "", node.shape, []))
-            for source, term in real:
-                start = source if term is None or term.id in states else term.inputs[0]
-                label = "" if term is None or term.id in states else " ".join(OPERATIONS[term.op].words(term.args)).strip()
-                edges.append({"source": alias.get(start, start), "target": node.id, "title": label})
-    else:
-        for node in nodes:
-            box = _box(node, costs)
-            boxes.append(box)
-            edges += [{"source": alias.get(i, i), "target": node.id, "title": ""} for i in node.inputs]
-    remarks = sorted({OPERATIONS[node.op].remark for node in nodes if OPERATIONS[node.op].remark})
-    note = ["each node is the sum of what arrives"] if joined and "add" in {OPERATIONS[o.op].kind for o in nodes} else []
+    boxes = []
+    for i, id in enumerate(alias.values(), start=1):
+        word = "input" if len(alias) == 1 else f"input {i}"
+        number, word = ("0", word) if on_edges and len(alias) == 1 else (word, "")
+        boxes.append(Box(id, "input", number, word, "", nodes[-1].shape, []))
+    draw = _states if on_edges else _operations
+    drawn, edges = draw(nodes, costs, alias)
+    sums = any(OPERATIONS[node.op].kind == "add" for node in nodes)
+    said = ["each node is the sum of what arrives"] if on_edges and sums else []
+    said += sorted({OPERATIONS[node.op].remark for node in nodes} - {""})
     return {
         "title": title,
-        "caption": ", ".join([*note, *(r.removeprefix("inside cells ") for r in remarks)]),
-        "nodes": [box.to_json() for box in [*first, *boxes]],
+        "caption": ", ".join(said),
+        "nodes": [box.to_json() for box in boxes + drawn],
         "edges": edges,
     }
+
+
+def _states(
+    nodes: list[Node], costs: dict[str, tuple[int, int]], alias: dict[str, str]
+) -> tuple[list[Box], list[dict[str, str]]]:
+    """States as nodes, operations as words on the edges; `none` is no edge."""
+    own = {node.id: node for node in nodes}
+    boxes: list[Box] = []
+    edges: list[dict[str, str]] = []
+    for node in nodes:
+        if OPERATIONS[node.op].kind not in ("add", "concat"):
+            continue
+        arrives = 0
+        for source in node.inputs:
+            term = own.get(source)
+            words = ""
+            if term is not None and OPERATIONS[term.op].kind not in ("add", "concat"):
+                if OPERATIONS[term.op].role == "zero":
+                    continue
+                words = " ".join(OPERATIONS[term.op].words(term.args)).strip()
+                source = term.inputs[0]
+            arrives += 1
+            edges.append({"source": alias.get(source, source), "target": node.id, "title": words})
+        last = node is nodes[-1]
+        kind = "output" if last else OPERATIONS[node.op].kind
+        detail = "" if arrives else "nothing arrives"
+        box = Box(node.id, kind, str(len(boxes) + 1), detail or ("output" if last else ""), "", node.shape, [])
+        box.n_params, box.n_macs = (sum(costs[i][k] for i in node.inputs if i in own) for k in (0, 1))
+        boxes.append(box)
+    return boxes, edges
+
+
+def _operations(
+    nodes: list[Node], costs: dict[str, tuple[int, int]], alias: dict[str, str]
+) -> tuple[list[Box], list[dict[str, str]]]:
+    """Operations as nodes."""
+    edges = [{"source": alias.get(i, i), "target": n.id, "title": ""} for n in nodes for i in n.inputs]
+    return [_box(node, costs) for node in nodes], edges

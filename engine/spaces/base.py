@@ -6,9 +6,9 @@ A new space is one file with a subclass of `SearchSpace` that defines `name`, `s
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from abc import abstractmethod
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
@@ -20,36 +20,20 @@ from engine.errors import InvalidArchitecture, InvalidConfig, NotOffered
 from engine.network import canonical
 from engine.network import costs as closed_form
 from engine.network.plan import Costs, NetworkPlan
+from engine.spaces._decision import Decision as Decision
+from engine.spaces._decision import draw
+from engine.spaces._moves import Moves
 from engine.spaces._options import SpaceOptions as SpaceOptions
+from engine.spaces._words import Words
 
 if TYPE_CHECKING:
     from engine.config import SearchConfig
     from engine.data.spec import DataSpec
 
 _CACHE = 20_000
-_ABSENT = "–"
 
 
-@dataclass(frozen=True)
-class Decision:
-    """One named choice.
-
-    Attributes:
-        name: stable identifier, a key of `Architecture.choices`.
-        options: what can be chosen, at least one, no two equal.
-        ordered: the options are a scale (depth, width), not names.
-        group: what a person calls the part it belongs to, e.g. "block 2".
-        help: one sentence.
-    """
-
-    name: str
-    options: tuple[Option, ...]
-    ordered: bool = False
-    group: str = ""
-    help: str = ""
-
-
-class SearchSpace(ABC):
+class SearchSpace(Moves, Words):
     """A process of decisions that ends in an architecture. Torch-free.
 
     Args:
@@ -160,16 +144,10 @@ class SearchSpace(ABC):
             partial[decision.name] = arch[decision.name]
         return out
 
-    def _walk(self, choose: Callable[[Decision], Option]) -> Architecture:
-        partial: dict[str, Option] = {}
-        while (decision := self.next(partial)) is not None:
-            partial[decision.name] = choose(decision)
-        return Architecture.of(self.name, partial)
-
     # -- drawing architectures ----------------------------------------------------------------
     def sample(self, rng: np.random.Generator) -> Architecture:
         """Draws one from the prior: each decision uniform over its options, in order."""
-        return self._walk(lambda d: _draw(d.options, rng))
+        return self._walk(lambda d: draw(d.options, rng))
 
     def sample_uniform(self, rng: np.random.Generator) -> Architecture:
         """Draws one uniformly over all architectures, by counting (dynamic programming).
@@ -245,76 +223,6 @@ class SearchSpace(ABC):
             raise InvalidArchitecture(f"{extra[0][:60]}: {why}; leave it out")
         return arch
 
-    def _change(self, arch: Architecture, changes: Mapping[str, Option]) -> Architecture:
-        """The architecture with other options; what is new active takes its first option."""
-
-        def choose(d: Decision) -> Option:
-            option = changes[d.name] if d.name in changes else arch.choices.get(d.name, d.options[0])
-            return option if option in d.options else d.options[0]
-
-        return self._walk(choose)
-
-    def neighbours(self, arch: Architecture) -> list[Architecture]:
-        """All that differ in one decision; decisions that become active take their first option.
-
-        In the order of decisions, then options.
-        """
-        out: dict[str, Architecture] = {}
-        for decision in self.decisions(arch):
-            for option in decision.options:
-                if option != arch[decision.name]:
-                    new = self._change(arch, {decision.name: option})
-                    out.setdefault(new.key, new)
-        out.pop(arch.key, None)
-        return list(out.values())
-
-    def mutate(self, arch: Architecture, n: int, rng: np.random.Generator) -> Architecture:
-        """Redraws exactly `n` active decisions to another option, and samples those that become active.
-
-        Where fewer than `n` decisions can change at once, all of them do.
-
-        Raises:
-            NotOffered: the space holds a single architecture.
-        """
-        if n < 1:
-            raise ValueError(f"n must be at least 1, not {n}")
-        open_ = [d.name for d in self.decisions(arch) if len(d.options) > 1]
-        if not open_:
-            raise NotOffered("nothing can change: every decision has one option left")
-        order = [open_[i] for i in rng.permutation(len(open_))]
-        targets = order[:n]
-        left = order[n:]
-        while True:
-            reached: set[str] = set()
-
-            def choose(d: Decision) -> Option:
-                old = arch.choices.get(d.name)
-                if d.name in targets and d.name in arch.choices:  # noqa: B023
-                    others = tuple(o for o in d.options if o != old)
-                    if others:
-                        reached.add(d.name)  # noqa: B023
-                        return _draw(others, rng)
-                if d.name in arch.choices and old in d.options:
-                    return old
-                return _draw(d.options, rng)
-
-            child = self._walk(choose)
-            # a target that the change of another one put out of action is replaced by the next in line
-            lost = [name for name in targets if name not in reached]
-            if not lost or not left:
-                return child
-            targets = [name for name in targets if name in reached] + left[: len(lost)]
-            left = left[len(lost) :]
-
-    def crossover(self, a: Architecture, b: Architecture, rng: np.random.Generator) -> Architecture:
-        """Each decision from either parent with equal chance, from the one that has it, or sampled."""
-
-        def choose(d: Decision) -> Option:
-            have = [p[d.name] for p in (a, b) if d.name in p.choices and p[d.name] in d.options]
-            return _draw(tuple(have) or d.options, rng)
-
-        return self._walk(choose)
-
     def restrict(self, allowed: Mapping[str, Sequence[Option]]) -> Self:
         """The subspace in which the named decisions keep only these options.
 
@@ -373,46 +281,6 @@ class SearchSpace(ABC):
         out["log10_n_macs"] = float(np.log10(max(costs.n_macs, 1)))
         return out
 
-    # -- words for people ---------------------------------------------------------------------
-    def title(self, decision: str) -> str:
-        """What a person calls a decision."""
-        return decision.replace("_", " ")
-
-    def format(self, decision: str, option: Option) -> str:
-        """What a person calls an option."""
-        if isinstance(option, bool):
-            return "yes" if option else "no"
-        return "none" if option is None else f"{option:g}" if isinstance(option, float) else str(option)
-
-    def _ordered_names(self, a: Architecture, b: Architecture) -> list[str]:
-        return [d.name for d in self.all_decisions() if d.name in a.choices or d.name in b.choices]
-
-    def _changed(self, a: Architecture, b: Architecture) -> list[str]:
-        missing = object()
-        return [
-            name
-            for name in self._ordered_names(a, b)
-            if a.choices.get(name, missing) != b.choices.get(name, missing)  # type: ignore[arg-type]
-        ]
-
-    def difference(self, a: Architecture, b: Architecture) -> list[tuple[str, str, str]]:
-        """(decision, in a, in b) in people's words for every decision that differs; "–" = it does not act."""
-
-        def words(arch: Architecture, name: str) -> str:
-            return self.format(name, arch[name]) if name in arch.choices else _ABSENT
-
-        return [(self.title(name), words(a, name), words(b, name)) for name in self._changed(a, b)]
-
-    def describe_change(self, parent: Architecture, child: Architecture) -> str:
-        """One phrase: what was changed to get the child. Consequences (decisions that come or go) are left out."""
-        changed = [n for n in self._changed(parent, child) if n in parent.choices and n in child.choices]
-        if not changed:
-            return "no change" if parent == child else "other decisions act"
-        return ", ".join(self._phrase(name, parent[name], child[name]) for name in changed)
-
-    def _phrase(self, decision: str, old: Option, new: Option) -> str:
-        return f"{self.title(decision)} {self.format(decision, old)} → {self.format(decision, new)}"
-
     # -- memory -------------------------------------------------------------------------------
     def _cache(self, what: str) -> dict[Any, Any]:
         """A plain dictionary (so that a space stays picklable), emptied when it has grown too large."""
@@ -420,10 +288,6 @@ class SearchSpace(ABC):
         if len(cache) > _CACHE:
             cache.clear()
         return cache
-
-
-def _draw(options: Sequence[Option], rng: np.random.Generator) -> Option:
-    return options[int(rng.integers(len(options)))]
 
 
 def make_space(config: SearchConfig, data: DataSpec) -> SearchSpace:

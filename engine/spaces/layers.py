@@ -234,9 +234,7 @@ class Layers(SearchSpace):
             return sum(self.count({**partial, "depth": o}) for o in (depth.options if depth else ()))
         allowed = self._allowed
         return prod(
-            len(allowed.get(d.name, d.options))
-            for d in self._orders[partial["depth"]]
-            if d.name not in partial
+            len(allowed.get(d.name, d.options)) for d in self._orders[partial["depth"]] if d.name not in partial
         )
 
     # -- the network --------------------------------------------------------------------------
@@ -291,14 +289,14 @@ class Layers(SearchSpace):
 
     # -- words --------------------------------------------------------------------------------
     def title(self, decision: str) -> str:
-        """"block 5 operation", "skip of block 5", "widening"."""
+        """ "block 5 operation", "skip of block 5", "widening"."""
         if decision.startswith("block"):
             k, what = decision.removeprefix("block").split("_")
             return f"block {k} operation" if what == "op" else f"skip of block {k}"
         return {"widen": "widening", "dense": "dense layer", "pool": "pooling"}.get(decision, decision)
 
     def format(self, decision: str, option: Option) -> str:
-        """"separable 5×5", "×2", "none"."""
+        """ "separable 5×5", "×2", "none"."""
         if decision.endswith("_op"):
             dims = len(self.data.input_shape) - 1 if self.data else 2
             text = str(option)
@@ -318,7 +316,7 @@ class Layers(SearchSpace):
         return super()._phrase(decision, old, new)
 
     def short_name(self, arch: Architecture) -> str:
-        """"5×sep3/conv5-48 skip3": depth, the most frequent operations, width, number of skips."""
+        """ "5×sep3/conv5-48 skip3": depth, the most frequent operations, width, number of skips."""
         c = arch.choices
         depth = int(cast(int, c["depth"]))
         used = Counter(str(c[f"block{k}_op"]) for k in range(1, depth + 1))

@@ -131,7 +131,8 @@ class Nasbench201(SearchSpace):
         found = re.findall(r"([a-z0-9_]+)~(\d)", text)
         if [int(a) for _, a in found] != [a for a, _ in EDGES]:
             raise InvalidArchitecture(
-                f"received {text[:80]!r}; a cell reads |op~0|+|op~0|op~1|+|op~0|op~1|op~2| with op one of {', '.join(OPS)}"
+                f"received {text[:80]!r}; a cell reads |op~0|+|op~0|op~1|+|op~0|op~1|op~2| "
+                f"with op one of {', '.join(OPS)}"
             )
         return self.validate(dict(zip(NAMES, (op for op, _ in found), strict=True)))
 
@@ -205,8 +206,7 @@ class Nasbench201(SearchSpace):
         y = net.add(f"{part}_conv1", "relu_conv2d_norm", x, group=group, out_channels=channels, kernel_size=3, stride=2)
         y = net.add(f"{part}_conv2", "relu_conv2d_norm", y, group=group, out_channels=channels, kernel_size=3)
         # published for even sizes; an odd size is rounded up, as the convolution of stride 2 does
-        rounding = {"ceil_mode": True} if odd else {}
-        z = net.add(f"{part}_pool", "avg_pool2d", x, group=group, kernel_size=2, stride=2, **rounding)
+        z = net.add(f"{part}_pool", "avg_pool2d", x, group=group, kernel_size=2, stride=2, ceil_mode=odd)
         z = net.add(f"{part}_project", "conv2d", z, group=group, out_channels=channels, kernel_size=1, bias=False)
         return net.add(f"{part}_add", "add", y, z, group=group)
 
@@ -220,7 +220,7 @@ class Nasbench201(SearchSpace):
         for id, (n_params, n_macs) in closed_form.node_costs(plan).items():
             edge = id[-7:]
             if plan.by_id[id].cell and edge in NAMES:
-                total = each[ops[NAMES.index(edge)]]
+                total = each[cast(Operation, ops[NAMES.index(edge)])]
                 total[0] += n_params
                 total[1] += n_macs
             if id.endswith("_node3"):
@@ -304,20 +304,25 @@ class Nasbench201(SearchSpace):
 
     # -- words --------------------------------------------------------------------------------
     def title(self, decision: str) -> str:
-        """"edge 1→3"."""
+        """ "edge 1→3"."""
         return f"edge {decision[4]}→{decision[6]}"
 
     def format(self, decision: str, option: Option) -> str:
-        """"conv 3×3", "skip"."""
+        """ "conv 3×3", "skip"."""
         return _WORDS[str(option)]
 
     def _phrase(self, decision: str, old: Option, new: Option) -> str:
         return f"{self.title(decision)}: {self.format(decision, old)} → {self.format(decision, new)}"
 
     def short_name(self, arch: Architecture) -> str:
-        """"3×conv3 1×skip 330101": the cell's convolutions (or what it has), then its six digits."""
+        """ "3×conv3 1×skip 330101": the cell's convolutions (or what it has), then its six digits."""
         ops = [arch[name] for name in NAMES]
-        named = (("nor_conv_3x3", "conv3"), ("nor_conv_1x1", "conv1"), ("avg_pool_3x3", "avg"), ("skip_connect", "skip"))
+        named = (
+            ("nor_conv_3x3", "conv3"),
+            ("nor_conv_1x1", "conv1"),
+            ("avg_pool_3x3", "avg"),
+            ("skip_connect", "skip"),
+        )
         parts = [f"{ops.count(op)}×{word}" for op, word in named if op in ops][:2]
         return " ".join([*parts, self.to_digits(arch)])
 
