@@ -178,7 +178,9 @@ def option_rows(search: Search, config: Any) -> tuple[list[OptionRow], int]:
         for option in options:
             if option in chosen:
                 word = space.format(name, option) if space else str(option)
-                out.append(OptionRow(decision=name.replace("_", " "), option=word, accuracies=chosen[option]))
+                out.append(
+                    OptionRow(decision=space.title(name) if space else name, option=word, accuracies=chosen[option])
+                )
     return out, n
 
 

@@ -1,0 +1,50 @@
+"""All addresses of the pages. One module of views per page."""
+
+from django.urls import path
+
+from searches.views import (
+    actions,
+    compare,
+    create,
+    datasets,
+    download,
+    figures,
+    insight,
+    listing,
+    overview,
+    trial,
+    trials,
+    workers,
+)
+
+app_name = "searches"
+
+urlpatterns = [
+    # -- list, form, things beside the searches
+    path("", listing.search_list, name="list"),
+    path("searches/do/<slug:action>/", actions.bulk, name="bulk"),
+    path("searches/new/", create.new, name="new"),
+    path("searches/new/<slug:part>/", create.part, name="form_part"),
+    path("searches/<int:id>/edit/", create.edit, name="edit"),
+    path("searches/<int:id>/do/<slug:action>/", actions.action, name="action"),
+    path("datasets/", datasets.dataset_list, name="datasets"),
+    path("workers/", workers.worker_list, name="workers"),
+    # -- the search page
+    path("searches/<int:id>/", overview.detail, name="detail"),
+    path("searches/<int:id>/trials/", trials.trial_table, name="trials"),
+    path("searches/<int:id>/trials.csv", trials.export, name="export"),
+    path("searches/<int:id>/insight/", insight.insight, name="insight"),
+    path("searches/<int:id>/figures/<slug:name>/", figures.figure, name="figure"),
+    path("searches/<int:id>/parts/<slug:tab>/", overview.parts, name="parts"),
+    path("searches/<int:id>/pictures/<int:number>/", overview.winner_picture, name="picture"),
+    path("searches/<int:id>/log/", overview.log, name="log"),
+    # -- one trial, several trials
+    path("searches/<int:id>/trials/<int:number>/", trial.trial, name="trial"),
+    path("searches/<int:id>/trials/<int:number>/figure/", trial.figure, name="trial_figure"),
+    path("searches/<int:id>/trials/<int:number>/train/", trial.train, name="train"),
+    path("searches/<int:id>/trials/<int:number>/cancel/", trial.cancel, name="trial_cancel"),
+    path("searches/<int:id>/trials/<int:number>/bundle.zip", download.bundle, name="bundle"),
+    path("searches/<int:id>/trials/<int:number>/bundle/<str:name>", download.bundle_file, name="bundle_file"),
+    path("compare/", compare.compare, name="compare"),
+    path("compare/figure/", compare.figure, name="compare_figure"),
+]
