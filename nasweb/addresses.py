@@ -52,7 +52,7 @@ def database_from_url(url: str) -> dict[str, object]:
 
 
 def sqlite_database(path: Path, *, test_path: Path) -> dict[str, object]:
-    """Django's settings for the SQLite file at `path`: WAL, IMMEDIATE transactions, synchronous NORMAL, 20 s of patience.
+    """Django's settings for the SQLite file at `path`: WAL, IMMEDIATE, synchronous NORMAL, 20 s of patience.
 
     Without IMMEDIATE a transaction that reads and then writes fails at once with "database is locked" when another
     one wrote in between; with it, it waits.
@@ -71,7 +71,7 @@ def sqlite_database(path: Path, *, test_path: Path) -> dict[str, object]:
 
 
 def embedded_socket(data_dir: Path) -> Path:
-    """Where the private Redis of `data_dir` listens: inside it, or under the temporary directory if the path is too long."""
+    """Where the private Redis of `data_dir` listens: inside it, or in a short temporary path."""
     socket = data_dir / "redis" / "redis.sock"
     if len(os.fsencode(socket)) <= SOCKET_PATH_LIMIT:
         return socket

@@ -20,7 +20,7 @@ _database_threads = ThreadPoolExecutor(max_workers=2, thread_name_prefix="health
 
 
 async def health() -> dict[str, object]:
-    """``{"database": "ok", "redis": "ok", "workers": N}``; in place of "ok" the reason, in place of N None if unknown."""
+    """``{"database": "ok", "redis": "ok", "workers": N}``; in place of "ok" the reason, of an unknown N None."""
     (database, workers), redis_state = await asyncio.gather(_check_database(), _check_redis())
     return {"database": database, "redis": redis_state, "workers": workers}
 

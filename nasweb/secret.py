@@ -1,4 +1,4 @@
-"""The secret key: given, or made once and kept beside the data; and what makes an installation unsafe to serve others."""
+"""The secret key, given or made once and kept beside the data; and what makes it unsafe to serve others."""
 
 import contextlib
 import ipaddress

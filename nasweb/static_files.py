@@ -49,7 +49,7 @@ class _VendorStorage(FileSystemStorage):
 
 
 class VendorFinder(BaseFinder):
-    """Finds Plotly's and htmx's scripts in the packages that ship them, so that no third-party source is copied here."""
+    """Finds Plotly's and htmx's scripts in the packages that ship them: no third-party source is copied here."""
 
     def __init__(self, app_names: Any = None, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
