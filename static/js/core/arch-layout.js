@@ -72,6 +72,27 @@ function longest(order, allowed, into, nodes) {
   return path;
 }
 
+/** What lies on some way from an input to the last node; a cell may have sums that nothing reaches, or that reach nothing. */
+function flowing(order, into, out, nodes) {
+  const walk = (start, next) => {
+    const seen = new Set(start);
+    const queue = [...start];
+    while (queue.length) {
+      for (const id of next.get(queue.pop())) {
+        if (seen.has(id)) continue;
+        seen.add(id);
+        queue.push(id);
+      }
+    }
+    return seen;
+  };
+  const inputs = order.filter((id) => nodes.get(id).kind === "input");
+  const ends = order.filter((id) => nodes.get(id).kind === "output");
+  const forward = walk(inputs.length ? inputs : order.slice(0, 1), out);
+  const backward = walk(ends.length ? ends : order.filter((id) => !nodes.get(id).onEdge).slice(-1), into);
+  return new Set(order.filter((id) => forward.has(id) && backward.has(id)));
+}
+
 export function arrange(graph) {
   const { nodes, edges } = opened(graph);
   const into = new Map([...nodes.keys()].map((id) => [id, []]));
@@ -82,7 +103,9 @@ export function arrange(graph) {
   }
   const order = ordered(nodes, into, out);
   const left = new Set(order);
-  const spine = longest(order, left, into, nodes);
+  const used = flowing(order, into, out, nodes);
+  for (const id of order) nodes.get(id).idle = used.size > 0 && !used.has(id);
+  const spine = longest(order, used.size ? used : left, into, nodes);
   const index = new Map(spine.map((id, i) => [id, i]));
   const drawn = new Set();
   const key = (a, b) => `${a}\n${b}`;

@@ -6,7 +6,10 @@ const CLASSES = {
   conv: "k-conv", sep: "k-sep", pool: "k-pool", dense: "k-dense", cell: "k-cell", drop: "k-plain", norm: "k-plain", act: "k-plain",
   zero: "k-zero", identity: "k-plain", input: "k-input", output: "k-input", other: "k-pool", add: "k-join", concat: "k-join",
 };
-export const classOf = (node) => `${CLASSES[node.kind] || "k-pool"}${node.dashed ? " dashed" : ""}`;
+export const classOf = (node) => {
+  const kind = node.kind === "output" && /linear|dense/i.test(node.title || "") ? "k-dense" : CLASSES[node.kind] || "k-pool";
+  return `${kind}${node.dashed ? " dashed" : ""}${node.idle ? " idle" : ""}`;
+};
 
 /** 5.01 M, 182.5 k, 528. */
 export const si = (value) =>
@@ -35,6 +38,7 @@ export function spell(node) {
   if (node.n_params) parts.push(`${node.n_params.toLocaleString("en")} parameters`);
   if (node.n_macs) parts.push(`${node.n_macs.toLocaleString("en")} multiply-adds`);
   if (node.dashed) parts.push("in training only");
+  if (node.idle) parts.push("without effect: it does not lie between input and output");
   return parts.join(", ");
 }
 
@@ -94,7 +98,7 @@ export function join(node, x, y, cls = "") {
   const sign = node.kind === "add" ? "M-4,0h8M0,-4v8" : "M-2.5,-4v8M2.5,-4v8";
   return s("g", { class: "node", transform: `translate(${round(x)},${round(y)})` },
     s("title", {}, node.kind === "add" ? spell({ ...node, title: "sum", detail: "" }) : spell({ ...node, title: "concatenation", detail: "" })),
-    s("circle", { r: 9, class: `joint ${cls}` }), path(sign, `joint-sign ${cls}`));
+    s("circle", { r: 9, class: `joint ${node.idle ? "idle" : ""} ${cls}` }), path(sign, `joint-sign ${cls}`));
 }
 
 export const headRight = (x, y, cls = "") => path(`M${round(x - 6)},${round(y - 3.5)}l6,3.5l-6,3.5z`, `head ${cls}`);

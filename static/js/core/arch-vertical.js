@@ -13,10 +13,10 @@ const laneWords = (node) => (node.kind === "conv" && node.detail && !node.onEdge
 const oneLine = (node) => (node.kind === "input" && !node.detail ? node.title || "input" : [node.title, node.detail].filter(Boolean).join(" "));
 
 export function drawVertical(graph, width, options = {}) {
-  const { bars = true, label = "network", plain = false } = options;
+  const { bars = true, label = "network", plain = false, base = 116, shown = true } = options;
   const plan = arrange(graph);
   const most = Math.max(1, ...[...plan.nodes.values()].map(sizeOf));
-  const wide = (node) => Math.max(widthOf(oneLine(node)) + 18, 80, 116 - 12 * Math.log2(most / sizeOf(node)) * (sizeOf(node) > 1 ? 1 : 9));
+  const wide = (node) => Math.max(widthOf(oneLine(node)) + 14, base - 40, base - 12 * Math.log2(most / sizeOf(node)) * (sizeOf(node) > 1 ? 1 : 9));
   const widest = Math.max(...plan.spine.map((id) => (isJoin(plan.nodes.get(id)) ? 18 : wide(plan.nodes.get(id)))));
   const laneWide = (node) => (isJoin(node) ? 18 : Math.max(34, widthOf(laneWords(node)) + 12));
 
@@ -48,8 +48,11 @@ export function drawVertical(graph, width, options = {}) {
   });
   const right = axis + widest / 2;
   const shapeAt = right + (plan.spine.some((id) => plan.nodes.get(id).repeat > 1) ? 13 : 7);
-  const shapes = plain ? 0 : Math.max(0, ...plan.spine.map((id) => widthOf(shapeWords(plan.nodes.get(id)).filter(Boolean).join(" × "))));
+  const shapes = plain || !shown ? 0 : Math.max(0, ...plan.spine.map((id) => widthOf(shapeWords(plan.nodes.get(id)).filter(Boolean).join(" × "))));
   const least = Math.ceil(shapeAt + shapes + (bars ? 4 + 56 + 52 : 2));
+  // too wide for the screen: narrower blocks first, then without the shapes (they stay in the table), then it scrolls
+  if (bars && least > width && base > 84) return drawVertical(graph, width, { ...options, base: 84 });
+  if (bars && least > width && shown) return drawVertical(graph, width, { ...options, base, shown: false });
   const W = Math.max(bars ? width : 0, least);
   const H = Math.ceil(y + 6);
   const svg = s("svg", { width: W, height: H, viewBox: `0 0 ${W} ${H}`, class: "arch", role: "img", "aria-label": label });
@@ -71,7 +74,7 @@ export function drawVertical(graph, width, options = {}) {
       }
       front.append(part);
     }
-    const [channels, space] = plain ? ["", ""] : shapeWords(node);
+    const [channels, space] = plain || !shown ? ["", ""] : shapeWords(node);
     if (channels && !isJoin(node)) front.append(text(shapeAt, middle + 4, space ? `${channels} × ${space}` : channels, "shape2", "start"));
     if (before) wires.append(path(`M${axis},${round(Y.get(before.id) + tall(before))}V${round(Y.get(id) - 5)}`, "wire"), headDown(axis, Y.get(id)));
   });

@@ -6,12 +6,14 @@
               caption (false; true writes the picture's caption above: pages usually have it in their section head)
    drawDifference(element, pictures, labels) -> {redraw(pictures, labels), destroy()}
      same columns for all; the first is the reference. labels: [{name, notes: [line, line], role: "cat-1", dash: "solid"}]
+   drawOutline(element, outline) -> {redraw(outline), destroy()}     the picture of a space: {parts, edges} of SearchSpace.outline()
    pictureTable(picture) -> <table>
-   Both follow the width of their element and the theme by themselves. */
+   All follow the width of their element and the theme by themselves. */
 import { h } from "./dom.js";
 import { drawHorizontal } from "./arch-horizontal.js";
 import { drawVertical } from "./arch-vertical.js";
 import { differenceDrawing } from "./arch-difference.js";
+import { outlineDrawing } from "./arch-outline.js";
 import { shapeWords } from "./arch-layout.js";
 
 const NARROW = 680;
@@ -120,6 +122,18 @@ export function drawDifference(element, pictures, labels) {
   return {
     redraw(nextPictures, nextLabels) {
       if (nextPictures) [shown, names] = [nextPictures, nextLabels || names];
+      follow.run();
+    },
+    destroy: follow.destroy,
+  };
+}
+
+export function drawOutline(element, outline) {
+  let shown = outline;
+  const follow = following(element, (width) => element.replaceChildren(scroller(outlineDrawing(shown, width))));
+  return {
+    redraw(next) {
+      if (next) shown = next;
       follow.run();
     },
     destroy: follow.destroy,
