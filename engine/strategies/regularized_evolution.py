@@ -1,0 +1,162 @@
+"""Regularized (aging) evolution (Real, Aggarwal, Huang and Le 2019, Algorithm 1)."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from engine.analysis.genealogy import ancestors
+from engine.architecture import Architecture
+from engine.history import TrialEntry
+from engine.strategies.base import TRIES, Context, Exhausted, Proposal, Strategy, Wait
+
+if TYPE_CHECKING:
+    from engine.config import Budget
+    from engine.evaluation.base import Report
+
+
+class Options(BaseModel):
+    """P and S of the paper, and the mutation."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    population: int | None = Field(
+        None, ge=2, le=10_000, description="Networks alive at a time; empty = a quarter of the trials, 8 to 100."
+    )
+    sample: int | None = Field(
+        None, ge=1, le=10_000, description="Drawn per tournament; empty = a quarter of the population, at least 4."
+    )
+    changes: int = Field(1, ge=1, le=100, description="Decisions a child draws anew.")
+
+
+def sizes(options: Any, trials: int) -> tuple[int, int]:
+    """Population P and sample S for a budget."""
+    population: int = options.population or min(100, max(8, trials // 4))
+    sample: int = options.sample or max(4, round(population / 4))
+    return population, min(sample, population)
+
+
+class RegularizedEvolution(Strategy):
+    """P random networks, then always: draw S of the population, change the best of them a little; the oldest one dies.
+
+    Symbols: P = `population`, S = `sample`; the draw is with replacement, as in Algorithm 1. A trial enters the
+    population when its first result is told, so that with several in parallel its age is the order of results.
+
+    Deviations: P and S, published for 20,000 trials as 100 and 25, scale with the budget when left empty. A child that
+    is no fresh architecture (tried before, under way at this moment, over a limit) is drawn again, parent included;
+    after many draws in vain, and last of all, from the prior. There is no identity mutation. With several objectives
+    the tournament's best is by non-domination, then crowding, in the population. A failed trial never enters it.
+    """
+
+    name = "regularized_evolution"
+    summary = "Evolution by age: change the best of a few, let the oldest die"
+    reference = "Real et al. 2019, Regularized Evolution for Image Classifier Architecture Search"
+    Options = Options
+
+    def __init__(self, options: BaseModel, context: Context) -> None:
+        super().__init__(options, context)
+        self.size, self.sample = sizes(self.options, context.budget.trials)
+        self.population: deque[int] = deque(maxlen=self.size)
+        self.born = 0  # trials that ever entered
+        self._order: dict[int, int] | None = None  # trial -> position among the population, several objectives
+
+    def propose(self, number: int, rng: np.random.Generator) -> Proposal | Wait | Exhausted:
+        """The first P at random, then children."""
+        if number <= self.size or not self.population:
+            found = self.draw(rng)
+            if found is None:
+                return self.nothing_new()
+            start = (
+                f"random, {number} of {self.size} to start with" if number <= self.size else "random, nobody is alive"
+            )
+            return Proposal(found, why=start, by=self.name)
+        parent: TrialEntry | None = None
+
+        def child(rng: np.random.Generator) -> Architecture:
+            nonlocal parent
+            parent = self._tournament(rng)
+            return self.context.space.mutate(parent.architecture, self.options.changes, rng)
+
+        for _ in range(TRIES):
+            architecture = child(rng)
+            if self.fresh(architecture):
+                assert parent is not None
+                change = self.context.space.describe_change(parent.architecture, architecture)
+                why = f"#{parent.number}: {change}"
+                return Proposal(architecture, parents=(parent.number,), why=why, by=self.name)
+        found = self.draw(rng)
+        if found is None:
+            return self.nothing_new()
+        return Proposal(found, why="random: the neighbourhood of the population is used up", by=self.name)
+
+    def _tournament(self, rng: np.random.Generator) -> TrialEntry:
+        drawn = rng.integers(len(self.population), size=self.sample)
+        history = self.context.history
+        entries = [history[self.population[i]] for i in sorted(set(drawn.tolist()))]
+        if len(self.context.objectives) == 1:
+            ranked = self.rank(entries)
+            return ranked[0] if ranked else entries[int(rng.integers(len(entries)))]
+        if self._order is None:
+            everybody = self.rank([history[n] for n in self.population])
+            self._order = {e.number: i for i, e in enumerate(everybody)}
+        if not self._order:  # no level in common (results of different sources): chance decides
+            return entries[int(rng.integers(len(entries)))]
+        return min(entries, key=lambda e: (self._order or {})[e.number])
+
+    def tell(self, entry: TrialEntry, report: Report) -> None:
+        """The first result of a trial lets it in and, in a full population, the oldest out."""
+        self._order = None
+        if report.failure is None and len(entry.reports) == 1:
+            self.population.append(entry.number)
+            self.born += 1
+
+    @classmethod
+    def sentence(cls, options: BaseModel, budget: Budget) -> str:
+        """E.g. "8 random networks, then 22 times one change to the best of 4 drawn from the last 8"."""
+        population, sample = sizes(options, budget.trials)
+        if budget.trials <= population:
+            return f"{budget.trials:,} random networks (evolution would start after {population:,})"
+        changes: int = getattr(options, "changes", 1)
+        what = "one change" if changes == 1 else f"{changes} changes"
+        return (
+            f"{population:,} random networks, then {budget.trials - population:,} times {what} to the best of "
+            f"{sample} drawn from the last {population:,}"
+        )
+
+    def state(self) -> dict[str, Any]:
+        """Who is alive, oldest first."""
+        return {**super().state(), "population": list(self.population), "born": self.born}
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        """Takes up a state made by `state`."""
+        super().load(state)
+        self.population.extend(int(n) for n in state["population"])
+        self.born = int(state["born"])
+
+    def views(self) -> dict[str, dict[str, Any]]:
+        """The population, youngest first, and where it came from."""
+        history = self.context.history
+        metric = self.context.objectives[0].metric
+        rows: list[list[Any]] = []
+        for age, number in enumerate(reversed(self.population)):
+            entry = history[number]
+            rows.append(
+                [number, age, entry.metrics().get(metric), entry.fidelity, *(entry.proposal.parents[:1] or (None,))]
+            )
+        edges = ancestors(history, list(self.population), limit=400)
+        return {
+            "population": {
+                "title": f"Population: the last {self.size}",
+                "columns": ["trial", "age", metric, "epochs", "parent"],
+                "rows": rows,
+            },
+            "genealogy": {
+                "title": "Where the population came from",
+                "columns": ["trial", "parent"],
+                "rows": [list(edge) for edge in edges],
+            },
+        }
