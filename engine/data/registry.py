@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from engine.data.arrays import Arrays, Split, Tell
 from engine.data.digits import Digits
-from engine.data.images import IMAGES
+from engine.data.image_sets import IMAGES
 from engine.data.spec import DataSpec
 from engine.errors import DataError, InvalidConfig
 
@@ -19,10 +19,21 @@ from engine.errors import DataError, InvalidConfig
 class Source(Protocol):
     """One data set: what it is called, whether it is here, its spec and its arrays."""
 
-    name: str
-    title: str
-    summary: str
-    Options: type[BaseModel]
+    @property
+    def name(self) -> str:
+        """Name in a search's `data`."""
+
+    @property
+    def title(self) -> str:
+        """For people."""
+
+    @property
+    def summary(self) -> str:
+        """One line: how many of what."""
+
+    @property
+    def Options(self) -> type[BaseModel]:
+        """Model of its options."""
 
     def availability(self, options: Any = None) -> tuple[bool, str]:
         """Whether it can be read without a network, and how it gets or got here."""

@@ -19,7 +19,7 @@ def quotas(counts: NDArray[np.intp], take: int) -> NDArray[np.intp]:
     Ties go to the lower class, so that the answer depends on the counts alone.
     """
     exact = counts * take / counts.sum()
-    out = np.floor(exact).astype(np.intp)
+    out: NDArray[np.intp] = np.floor(exact).astype(np.intp)
     order = np.argsort(-(exact - out), kind="stable")
     out[order[: take - int(out.sum())]] += 1
     return out

@@ -33,12 +33,9 @@ def datasets_folder(name: str) -> Path:
     return data_folder() / "datasets" / name
 
 
-def test_data_folder() -> Path:
+def samples_folder() -> Path:
     """`NASWEB_TEST_DATA`, or `../shared/data` beside the repository; it need not exist."""
     return Path(os.environ.get("NASWEB_TEST_DATA") or REPOSITORY.parent / "shared" / "data").expanduser().resolve()
-
-
-test_data_folder.__test__ = False  # type: ignore[attr-defined]  # not a test, whatever pytest thinks of the name
 
 
 def is_prepared(folder: Path) -> bool:

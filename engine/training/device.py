@@ -7,7 +7,7 @@ import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal, cast
+from typing import Any, Literal
 
 import torch
 from pydantic import BaseModel, ConfigDict
@@ -44,7 +44,7 @@ def choose_device() -> torch.device:
 def device_model(device: torch.device) -> str:
     """The model's name: equal names give equal results for equal seeds and settings."""
     if device.type == "cuda":
-        return cast(str, torch.cuda.get_device_name(device))
+        return torch.cuda.get_device_name(device)
     name = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
@@ -71,15 +71,16 @@ def repeatable(device: torch.device, threads: int) -> Iterator[None]:
         torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True, warn_only=True)
     # filling fresh memory is a debugging aid that costs a pass over every activation
-    fill = torch.utils.deterministic.fill_uninitialized_memory
-    torch.utils.deterministic.fill_uninitialized_memory = False
+    memory: Any = torch.utils.deterministic
+    fill = memory.fill_uninitialized_memory
+    memory.fill_uninitialized_memory = False
     torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic = False, True
     try:
         with torch.random.fork_rng(devices=devices):
             yield
     finally:
         torch.use_deterministic_algorithms(deterministic, warn_only=warn_only)
-        torch.utils.deterministic.fill_uninitialized_memory = fill
+        memory.fill_uninitialized_memory = fill
         torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic = benchmark, cudnn
         if before != threads:
             torch.set_num_threads(before)

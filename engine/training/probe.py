@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast, get_args
+from typing import get_args
 
 import torch
 from torch import nn
@@ -123,4 +123,4 @@ def _wait(device: torch.device) -> None:
 
 def fixed(value: object) -> Setting | None:
     """The setting a piece of work carries (`work.extra["setting"]`), or None."""
-    return None if value is None else cast(Setting, Setting.model_validate(value))
+    return None if value is None else Setting.model_validate(value)
