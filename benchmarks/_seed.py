@@ -1,6 +1,6 @@
 """Fills a database with a search as the product would have left it: for the page benchmark and for looking at pages.
 
-`python -m benchmarks.seed --trials 30 --epochs 40 --user local` seeds the data folder of the environment.
+`python -m benchmarks._seed --trials 30 --epochs 40 --user local` seeds the data folder of the environment.
 """
 
 from __future__ import annotations

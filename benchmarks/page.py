@@ -1,0 +1,103 @@
+"""The search page with 10,000 trials x 10 epochs in real Chromium: time to the first useful chart, bytes, heap.
+
+Run: `python -m benchmarks page`. A stack without workers serves a seeded database; Plotly's script is in the browser's cache (one
+warm-up visit), as for anyone who has seen one page before. Figures are medians of five visits.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+CHROMIUM = ("/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome")
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+
+
+def seed_there(data_dir: Path, *, trials: int, epochs: int) -> tuple[int, str]:
+    """Migrates and seeds the data folder in this process; the search's id and a login link's path."""
+    os.environ["NASWEB_DATA_DIR"] = str(data_dir)
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "nasweb.settings")
+    import django
+
+    django.setup()
+    from django.core.management import call_command
+    from django.db import connection
+
+    from benchmarks._seed import seed_search
+    from nasweb.accounts import ensure_local_user
+
+    call_command("migrate", verbosity=0)
+    search = seed_search(owner=ensure_local_user(), n_trials=trials, n_epochs=epochs, running=0, name="Ten thousand")
+    connection.close()
+    return search.pk, ""
+
+
+def measure(url: str, login: str, visits: int) -> list[dict[str, float]]:
+    """Visits the page; one row a visit."""
+    from playwright.sync_api import sync_playwright
+
+    rows = []
+    with sync_playwright() as p:
+        path = next((c for c in CHROMIUM if Path(c).exists()), None)
+        browser = p.chromium.launch(executable_path=path, args=[*FLAGS, "--enable-precise-memory-info"])
+        page = browser.new_page(viewport={"width": 1400, "height": 900})
+        session = page.context.new_cdp_session(page)
+        session.send("Network.enable")
+        got = {"bytes": 0.0}
+        session.on("Network.loadingFinished", lambda e: got.update(bytes=got["bytes"] + e["encodedDataLength"]))
+        page.goto(login)
+        drawn = "document.querySelector('#best-chart[data-state=drawn] .main-svg')"
+        page.goto(url)
+        page.wait_for_function(drawn, timeout=120_000)
+        for _ in range(visits):
+            page.goto("about:blank")
+            got["bytes"] = 0.0
+            began = time.perf_counter()
+            page.goto(url, wait_until="commit")
+            page.wait_for_function(drawn, timeout=120_000, polling=10)
+            first = time.perf_counter() - began
+            page.wait_for_load_state("networkidle")
+            session.send("HeapProfiler.enable")
+            session.send("HeapProfiler.collectGarbage")
+            heap = session.send("Runtime.getHeapUsage")["usedSize"]
+            rows.append({"first_chart_s": first, "sent_mb": got["bytes"] / 1e6, "heap_mb": heap / 1e6})
+        browser.close()
+    return rows
+
+
+def main(argv: list[str]) -> list[dict[str, Any]]:
+    """Seeds, serves, measures."""
+    parser = argparse.ArgumentParser(prog="page")
+    parser.add_argument("--trials", type=int, default=10_000)
+    parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--visits", type=int, default=5)
+    given = parser.parse_args(argv)
+    with tempfile.TemporaryDirectory(prefix="nasweb-page-") as folder:
+        data_dir = Path(folder)
+        began = time.perf_counter()
+        search, _ = seed_there(data_dir, trials=given.trials, epochs=given.epochs)
+        print(f"seeded {given.trials:,} trials x {given.epochs} epochs in {time.perf_counter() - began:.0f} s")
+        import socket
+
+        from nasweb.accounts import ensure_local_user, login_once_url
+        from nasweb.supervisor import Stack
+
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        with Stack(data_dir, port=port, web=True, workers=0):
+            login = login_once_url(ensure_local_user(), port=port)
+            base = f"http://127.0.0.1:{port}"
+            visits = measure(f"{base}/searches/{search}/", login, given.visits)
+    row = {k: round(statistics.median(v[k] for v in visits), 3) for k in visits[0]}
+    worst = {f"worst_{k}": round(max(v[k] for v in visits), 3) for k in visits[0]}
+    out = {"trials": given.trials, "epochs": given.epochs, "visits": given.visits, **row, **worst}
+    print(f"{'':24}{'median':>10}{'worst':>10}{'target':>10}")
+    for key, target in (("first_chart_s", 2.0), ("sent_mb", 1.0), ("heap_mb", 150.0)):
+        print(f"{key:24}{out[key]:10.2f}{out['worst_' + key]:10.2f}{target:10.1f}")
+    return [out]
