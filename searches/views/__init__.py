@@ -1,0 +1,1 @@
+"""Pages: one module each. Fetch and authorise, form or selector, context, render."""

@@ -1,0 +1,253 @@
+"""The form of a new search: shown, followed while a person types, sent once."""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+import time
+from typing import Any
+
+from django.contrib import messages
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.views.decorators.http import require_http_methods, require_POST
+
+from engine.errors import EngineError, InvalidConfig
+from searches.forms import values as forms_values
+from searches.forms import yaml_text
+from searches.forms.check import Checked, check
+from searches.forms.sections import build
+from searches.forms.summary import summarise, time_of
+from searches.models import Search
+from searches.selectors.listing import age
+from searches.selectors.searches import search_get, searches_of
+from searches.selectors.workers import workers_online
+from searches.services import lifecycle
+
+SESSION = "search_forms"
+KEPT = 5  # forms under way per person
+KEY = re.compile(r"new|(?:from|edit)-[1-9]\d{0,17}")
+TOKEN = re.compile(r"[A-Za-z0-9_-]{16,48}")
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def new(request: HttpRequest) -> HttpResponse:
+    """A new search, from nothing or (`?from=`) from another one."""
+    origin = _origin(request.GET.get("from") or request.POST.get("form:from"), request)
+    key = f"from-{origin.pk}" if origin else "new"
+    return _form(request, key, origin, Search.Relation.CLONED if origin else Search.Relation.NONE)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def edit(request: HttpRequest, id: int) -> HttpResponse:
+    """A draft, to go on with; anything else as a new search that is linked to it."""
+    if request.method == "POST" and (done := _sent_before(request)):
+        return done
+    search = search_get(user=request.user, id=id)
+    return _form(request, f"edit-{search.pk}", search, Search.Relation.EDITED)
+
+
+def _form(request: HttpRequest, key: str, origin: Search | None, relation: str) -> HttpResponse:
+    if request.method == "POST":
+        return _sent_before(request) or _submit(request, key, origin, relation)
+    if "fresh" in request.GET:
+        _forget(request, key)
+        return redirect(request.path + (f"?from={origin.pk}" if key.startswith("from-") and origin else ""))
+    state = _state(request, key)
+    restored = "values" in state
+    if not restored:
+        state["values"] = _first_values(origin, relation, _slots()[0])
+    state.setdefault("token", secrets.token_urlsafe(24))
+    _keep(request, key, state, touched=False)
+    return _page(request, key, origin, relation, state, restored=restored)
+
+
+def _first_values(origin: Search | None, relation: str, slots: int) -> dict[str, Any]:
+    if origin is None:
+        values = forms_values.fresh(parallelism=slots or 2)
+        return values | {"name": forms_values.default_name(values)}
+    values = forms_values.from_config(origin.config)
+    draft = origin.state == Search.State.DRAFT and relation == Search.Relation.EDITED
+    values["name"] = origin.name if draft else _next_name(origin.name)
+    return values
+
+
+def _next_name(name: str) -> str:
+    """"Digits" → "Digits 2" → "Digits 3"."""
+    found = re.fullmatch(r"(.*\S)\s+(\d{1,4})", name)
+    base, number = (found[1], int(found[2]) + 1) if found else (name, 2)
+    return f"{base[:190]} {number}"
+
+
+def _submit(request: HttpRequest, key: str, origin: Search | None, relation: str) -> HttpResponse:
+    values = forms_values.from_post(request.POST, parallelism=_slots()[0] or 2)
+    checked = check(values)
+    as_draft = request.POST.get("do") == "draft"
+    state = _state(request, key) | {"values": values}
+    state["token"] = token = _token(request) or state.get("token") or secrets.token_urlsafe(24)
+    if not checked.ok:
+        _keep(request, key, state)
+        return _page(request, key, origin, relation, state, checked=checked, focus_error=True, status=422)
+    replaces = origin if origin is not None and origin.state == Search.State.DRAFT and relation == Search.Relation.EDITED else None
+    try:
+        search = lifecycle.search_create(
+            owner=request.user,
+            config=checked.config,
+            start=not as_draft,
+            submit_token=_stored(request, token),
+            origin=None if replaces else origin,
+            relation="" if replaces else relation,
+        )
+        if replaces is not None:
+            lifecycle.search_delete(search=replaces, by=request.user)
+    except InvalidConfig as e:
+        checked.problems += e.errors
+        _keep(request, key, state)
+        return _page(request, key, origin, relation, state, checked=checked, focus_error=True, status=422)
+    except EngineError as e:
+        checked.problems.append(((), str(e)))
+        _keep(request, key, state)
+        return _page(request, key, origin, relation, state, checked=checked, focus_error=True, status=422)
+    _forget(request, key)
+    if as_draft:
+        messages.success(request, f"“{search.name}” is kept as a draft.")
+        return redirect("searches:list")
+    return redirect("searches:detail", id=search.pk)
+
+
+def _sent_before(request: HttpRequest) -> HttpResponse | None:
+    """Where this very form has been sent already (double click, Back): to the search it made."""
+    token = _token(request)
+    if not token:
+        return None
+    made = searches_of(request.user).filter(submit_token=_stored(request, token)).first()
+    if made is None:
+        return None
+    if made.state == Search.State.DRAFT:
+        return redirect("searches:edit", id=made.pk)
+    return redirect("searches:detail", id=made.pk)
+
+
+def _token(request: HttpRequest) -> str:
+    token = request.POST.get("token", "")
+    return token if TOKEN.fullmatch(token) else ""
+
+
+def _stored(request: HttpRequest, token: str) -> str:
+    """Tokens are kept per person, so that nobody's form can meet another's."""
+    return f"{request.user.pk}:{token}"[:64]
+
+
+# -- followed while it is filled in ----------------------------------------------------------------
+@require_POST
+def part(request: HttpRequest, part: str) -> HttpResponse:
+    """Pieces of the form page: `fields`, `summary`, `paste`, `preflight`."""
+    key = request.POST.get("form:key", "new")
+    if part not in ("fields", "summary", "paste", "preflight") or not KEY.fullmatch(key):
+        raise Http404("no such part of the form")
+    state = _state(request, key)
+    if part == "paste":
+        try:
+            values = forms_values.complete(forms_values.from_yaml(request.POST.get("yaml", "")))
+        except InvalidConfig as e:
+            response = render(request, "searches/_form_yaml_error.html", {"errors": [text for _, text in e.errors]})
+            response["HX-Retarget"], response["HX-Reswap"] = "#yaml-error", "innerHTML"
+            return response
+        values["name"] = str(values.get("name", "") or "")
+    else:
+        values = forms_values.from_post(request.POST, parallelism=_slots()[0] or 2)
+    checked = check(values)
+    state["values"] = json.loads(json.dumps(values, default=str))
+    context = _context(request, key, state, checked, ask=True)
+    _keep(request, key, state)
+    context |= {"oob": part in ("fields", "paste"), "kept": "draft kept just now", "part": part}
+    template = "searches/_form_fields_answer.html" if part in ("fields", "paste") else "searches/_form_summary_answer.html"
+    return render(request, template, context)
+
+
+def _page(
+    request: HttpRequest,
+    key: str,
+    origin: Search | None,
+    relation: str,
+    state: dict[str, Any],
+    *,
+    checked: Checked | None = None,
+    restored: bool = False,
+    focus_error: bool = False,
+    status: int = 200,
+) -> HttpResponse:
+    checked = checked or check(state["values"])
+    context = _context(request, key, state, checked, ask=False)
+    titles = {Search.Relation.CLONED: "New search, cloned", Search.Relation.EDITED: "Edit as a new search"}
+    draft = origin is not None and origin.state == Search.State.DRAFT and relation == Search.Relation.EDITED
+    kept_at = state.get("at")
+    ago = age(max(0.0, time.time() - kept_at)) if restored and kept_at else ""
+    context |= {
+        "title": "Edit the draft" if draft else titles.get(relation, "New search"),
+        "origin": None if draft else origin,
+        "key": key,
+        "token": state["token"],
+        "action": request.path,
+        "fresh_url": f"{request.path}?{'from=' + str(origin.pk) + '&' if origin and key.startswith('from-') else ''}fresh=1",
+        "kept": f"draft kept {'just now' if ago == 'now' else ago + ' ago' if ago != 'yesterday' else ago}" if ago else "",
+        "restored": restored,
+        "focus_error": focus_error,
+        "oob": False,
+    }
+    return render(request, "searches/new.html", context, status=status)
+
+
+def _context(request: HttpRequest, key: str, state: dict[str, Any], checked: Checked, *, ask: bool) -> dict[str, Any]:
+    slots, n_workers = _slots()
+    values = state["values"]
+    form = build(values, checked, slots=slots)
+    kept = state.setdefault("preflight", {})
+    measured = time_of(owner=request.user, checked=checked, kept=kept, slots=slots, ask=ask)
+    summary = summarise(form, checked, measured, slots=slots, n_workers=n_workers)
+    lines = yaml_text.lines(values, checked)
+    return {
+        "form": form,
+        "checked": checked,
+        "summary": summary,
+        "lines": lines,
+        "yaml": "\n".join(line.text for line in lines) + "\n",
+        "yaml_full": checked.config.to_yaml() if checked.config else "",
+        "state_json": json.dumps({"errors": form.by_field, "folds": form.folds, "ok": checked.ok, "why": summary.why_not}),
+        "parts_url": reverse("searches:form_part", args=["summary"]).removesuffix("summary/"),
+        "key": key,
+    }
+
+
+def _slots() -> tuple[int, int]:
+    online = workers_online()
+    return sum(w.slots for w in online), len(online)
+
+
+def _origin(given: str | None, request: HttpRequest) -> Search | None:
+    if not given:
+        return None
+    if not given.isascii() or not given.isdigit():
+        raise Http404("no such search")
+    return search_get(user=request.user, id=int(given))
+
+
+# -- what is kept between two requests, so that nothing typed is lost --------------------------------
+def _state(request: HttpRequest, key: str) -> dict[str, Any]:
+    return dict(request.session.get(SESSION, {}).get(key, {}))
+
+
+def _keep(request: HttpRequest, key: str, state: dict[str, Any], *, touched: bool = True) -> None:
+    if touched:
+        state["at"] = time.time()
+    forms = {k: v for k, v in request.session.get(SESSION, {}).items() if k != key}
+    forms[key] = json.loads(json.dumps(state, default=str))
+    request.session[SESSION] = dict(list(forms.items())[-KEPT:])
+
+
+def _forget(request: HttpRequest, key: str) -> None:
+    forms = dict(request.session.get(SESSION, {}))
+    forms.pop(key, None)
+    request.session[SESSION] = forms
