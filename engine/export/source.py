@@ -126,7 +126,6 @@ def _cell_classes(plan: NetworkPlan) -> dict[str, Cell]:
 
 
 def _cell_source(cell: Cell) -> str:
-    own = {node.id for node in cell.nodes}
     several = len(cell.inputs) > 1
     arguments = {name: f"x{i}" if several else "x" for i, name in enumerate(cell.inputs)}
     shape = ", ".join(map(str, cell.nodes[-1].shape))
@@ -146,8 +145,7 @@ def _cell_source(cell: Cell) -> str:
         ]
     given = ", ".join(f"{name}: torch.Tensor" for name in arguments.values())
     lines.append(f"    def forward(self, {given}) -> torch.Tensor:")
-    names = {n.id: module_path(n)[-1] for n in cell.nodes}
-    lines += _forward(list(cell.nodes), {k: v for k, v in arguments.items() if k not in own}, names)
+    lines += _forward(list(cell.nodes), arguments, {n.id: module_path(n)[-1] for n in cell.nodes})
     return "\n".join(lines)
 
 
@@ -157,12 +155,17 @@ def _network_source(plan: NetworkPlan, cells: dict[str, Cell]) -> str:
     lines += ["    def __init__(self) -> None:", "        super().__init__()"]
     steps: list[Node] = []
     calls: dict[str, str] = {}
-    names: dict[str, str] = {}
+    paths: dict[str, str] = {}
+    opened: set[str] = set()
     for node in plan.nodes:
-        names[node.id] = "_".join(module_path(node)) if node.cell else node.id
+        paths[node.id] = ".".join(module_path(node))
         cell = cells.get(node.cell)
         if cell is None:
             if _has_module(node):
+                *outer, _ = module_path(node)
+                if outer and outer[0] not in opened:  # a cell that is read from inside: a plain container
+                    opened.add(outer[0])
+                    lines.append(f"        self.{outer[0]} = nn.Module()")
                 lines.append(f"        self.{'.'.join(module_path(node))} = {_constructor(node)}")
             steps.append(node)
         elif node.id == cell.nodes[-1].id:
@@ -171,9 +174,9 @@ def _network_source(plan: NetworkPlan, cells: dict[str, Cell]) -> str:
             # the whole cell is one step that reads what it reads from outside
             steps.append(Node(node.id, "identity", {}, cell.inputs, node.shape, node.group))
             calls[node.id] = f"self.{attribute}"
-            names[node.id] = attribute
+            paths[node.id] = attribute
     lines += ["", "    def forward(self, x: torch.Tensor) -> torch.Tensor:"]
-    lines += _forward(steps, {"input": "x"}, names, calls)
+    lines += _forward(steps, {"input": "x"}, paths, calls)
     return "\n".join(lines)
 
 
@@ -193,10 +196,18 @@ def _live(nodes: list[Node]) -> set[str]:
 
 
 def _forward(
-    nodes: list[Node], known: dict[str, str], names: dict[str, str], calls: dict[str, str] | None = None
+    nodes: list[Node], known: dict[str, str], paths: dict[str, str], calls: dict[str, str] | None = None
 ) -> list[str]:
-    """Body of a forward method: a chain of operations is one line, with the shape of its result behind it."""
+    """Body of a forward method: a chain of operations is one line, with the shape of its result behind it.
+
+    Args:
+        nodes: the steps.
+        known: variables of what is read from outside.
+        paths: attribute of each node's module, dotted inside containers.
+        calls: steps that are a whole cell, and what is called for them.
+    """
     calls = calls or {}
+    names = {id: path.replace(".", "_") for id, path in paths.items()}
     live = _live(nodes)
     dead = [node for node in nodes if node.id not in live and _has_module(node)]
     nodes = [node for node in nodes if node.id in live]
@@ -209,7 +220,7 @@ def _forward(
         out.append(f"        # the output does not depend on {listed}: counted as written, never run")
     for i, node in enumerate(nodes):
         terms = [variable[name] for name in node.inputs]
-        text = _expression(node, terms, names, calls)
+        text = _expression(node, terms, paths, calls)
         if i == len(nodes) - 1:
             out.append(f"        return {text}{_shape(node)}")
         elif OPERATIONS[node.op].role in ("identity", "sum") and len(terms) == 1 and node.id not in calls:
@@ -247,7 +258,7 @@ def _variable(name: str, node: Node, taken: set[str]) -> str:
     return short
 
 
-def _expression(node: Node, terms: list[str], names: dict[str, str], calls: dict[str, str]) -> str:
+def _expression(node: Node, terms: list[str], paths: dict[str, str], calls: dict[str, str]) -> str:
     operation = OPERATIONS[node.op]
     if node.id in calls:
         return f"{calls[node.id]}({', '.join(terms)})"
@@ -257,5 +268,4 @@ def _expression(node: Node, terms: list[str], names: dict[str, str], calls: dict
         return f"torch.cat([{', '.join(terms)}], dim=1)"
     if operation.expression:
         return operation.expression.format(x=terms[0])
-    path = names[node.id] if node.cell else ".".join(module_path(node))
-    return f"self.{path}({', '.join(terms)})"
+    return f"self.{paths[node.id]}({', '.join(terms)})"

@@ -19,7 +19,7 @@ from engine.network.plan import NetworkPlan, Node
 
 #: past these the plan as written is the key
 MAX_NODES = 4000
-MAX_LEAVES = 5040
+MAX_LEAVES = 1000
 
 
 @dataclass(frozen=True)

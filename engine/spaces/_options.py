@@ -20,6 +20,9 @@ class SpaceOptions(BaseModel):
 
 
 def _unique(value: tuple[Any, ...]) -> tuple[Any, ...]:
+    # pydantic's own min_length would add a second, misleading error to that of a bad item
+    if not value:
+        raise ValueError("keep at least one option")
     seen: set[tuple[type, Any]] = set()
     for item in value:
         # True == 1 in Python, but not for a person
@@ -35,11 +38,9 @@ def _ascending(value: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 #: a non-empty tuple of distinct names, in the order given
-Names = Annotated[tuple[T, ...], Field(min_length=1, max_length=32), AfterValidator(_unique)]
+Names = Annotated[tuple[T, ...], Field(max_length=32), AfterValidator(_unique)]
 #: a non-empty tuple of distinct numbers, sorted
-Scale = Annotated[
-    tuple[T, ...], Field(min_length=1, max_length=64), AfterValidator(_unique), AfterValidator(_ascending)
-]
+Scale = Annotated[tuple[T, ...], Field(max_length=64), AfterValidator(_unique), AfterValidator(_ascending)]
 Channels = Annotated[int, Field(ge=1, le=MAX_CHANNELS)]
 Depth = Annotated[int, Field(ge=1, le=MAX_DEPTH)]
 

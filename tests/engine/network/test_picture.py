@@ -1,0 +1,107 @@
+"""What a drawing folds away, and what it says instead."""
+
+from __future__ import annotations
+
+from engine.network.assemble import Assembler
+from engine.network.picture import picture
+
+
+def titles(drawn: dict) -> list[str]:
+    return [f"{n['title']} {n['detail']}".strip() for n in drawn["nodes"]]
+
+
+def chain(*tails: tuple[str, ...]) -> dict:
+    net = Assembler((3, 8, 8))
+    x = "input"
+    for i, tail in enumerate(tails):
+        x = net.add(f"c{i}", "conv2d", x, out_channels=8, kernel_size=3)
+        for op in tail:
+            x = net.add(f"c{i}_{op}", op, x)
+    x = net.add("pool", "global_avg_pool2d", x)
+    net.add("output", "linear", x, out_features=4)
+    return picture(net.finish())
+
+
+def test_equal_tails_are_said_once():
+    drawn = chain(("batch_norm2d", "relu"), ("batch_norm2d", "relu"))
+    assert titles(drawn) == ["image", "conv 3×3", "conv 3×3", "global avg", "linear 4"]
+    assert drawn["caption"] == "each convolution is followed by batch norm and relu"
+    assert drawn["nodes"][1]["n_params"] == 3 * 8 * 9 + 8 + 16
+
+
+def test_different_tails_stand_at_the_operation():
+    drawn = chain(("batch_norm2d", "relu"), ("group_norm",), ())
+    assert titles(drawn)[1:4] == ["conv 3×3 + batch norm + relu", "conv 3×3 + group norm", "conv 3×3"]
+    assert drawn["caption"] == ""
+
+
+def test_no_tails_no_words():
+    assert chain((), ())["caption"] == ""
+
+
+def test_a_norm_that_something_else_reads_too_is_drawn():
+    net = Assembler((8, 8, 8))
+    x = net.add("c", "conv2d", "input", out_channels=8, kernel_size=3)
+    n = net.add("norm", "batch_norm2d", x)
+    a = net.add("act", "relu", n)
+    x = net.add("sum", "add", x, a, n)
+    net.add("pool", "global_avg_pool2d", x)
+    drawn = picture(net.finish())
+    assert [n["id"] for n in drawn["nodes"]] == ["input", "c", "norm", "act", "sum", "pool"]
+    assert {"source": "norm", "target": "sum"} in drawn["edges"]
+
+
+def test_sums_of_one_and_identities_are_passed_through():
+    net = Assembler((8, 4, 4))
+    x = net.add("skip", "identity", "input")
+    x = net.add("sum", "add", x)
+    net.add("pool", "global_avg_pool2d", x)
+    drawn = picture(net.finish())
+    assert titles(drawn) == ["image", "global avg"]
+    assert drawn["edges"] == [{"source": "input", "target": "pool"}]
+
+
+def cell(net: Assembler, x: str, name: str, *, kernel: int = 3, states: bool = True) -> str:
+    prefix = name.replace(".", "_")
+    part = {"group": "stage 1", "cell": name}
+    a = net.add(f"{prefix}_a", "conv2d", x, out_channels=8, kernel_size=kernel, **part)
+    if not states:
+        a = net.add(f"{prefix}_b", "relu", a, **part)
+    return net.add(f"{prefix}_sum", "add", a, x, **part)
+
+
+def test_equal_cells_in_a_row_are_one_node():
+    net = Assembler((8, 4, 4))
+    x = "input"
+    for i in range(3):
+        x = cell(net, x, f"stage1.cell{i}")
+    x = cell(net, x, "stage1.cell3", kernel=1)
+    x = cell(net, x, "stage1.cell4")
+    net.add("pool", "global_avg_pool2d", x)
+    drawn = picture(net.finish())
+    assert [(n["title"], n["repeat"]) for n in drawn["nodes"]] == [
+        ("image", 1), ("cell 1", 3), ("cell 2", 1), ("cell 1", 1), ("global", 1),
+    ]  # fmt: skip
+    assert [d["title"] for d in drawn["details"]] == ["cell 1, 4 times", "cell 2, once"]
+    assert drawn["details"][0]["edges"] == [
+        {"source": "in0", "target": "stage1_cell0_sum", "title": "conv 3×3"},
+        {"source": "in0", "target": "stage1_cell0_sum", "title": ""},
+    ]
+
+
+def test_cells_read_from_elsewhere_are_not_folded():
+    net = Assembler((8, 4, 4))
+    one = cell(net, "input", "s.cell1")
+    two = cell(net, one, "s.cell2")
+    x = net.add("sum", "add", one, two)
+    net.add("pool", "global_avg_pool2d", x)
+    assert [n["repeat"] for n in picture(net.finish())["nodes"] if n["kind"] == "cell"] == [1, 1]
+
+
+def test_a_cell_of_chains_is_drawn_by_its_operations():
+    net = Assembler((8, 4, 4))
+    x = cell(net, "input", "s.cell1", states=False)
+    net.add("pool", "global_avg_pool2d", x)
+    (detail,) = picture(net.finish())["details"]
+    assert [n["title"] for n in detail["nodes"]] == ["input", "conv", "relu", "add"]
+    assert len(detail["edges"]) == 4
