@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -45,6 +45,15 @@ Channels = Annotated[int, Field(ge=1, le=MAX_CHANNELS)]
 Depth = Annotated[int, Field(ge=1, le=MAX_DEPTH)]
 
 
-def offers(*choices: Any, unit: str = "") -> dict[str, Any]:
-    """Schema extra for the form: the options it shows as boxes to tick, and the unit behind them."""
-    return {"choices": list(choices), "unit": unit}
+def offers(
+    *choices: Any, unit: str = "", labels: Mapping[Any, str] | None = None, advanced: bool = False
+) -> dict[str, Any]:
+    """Schema extra for the form.
+
+    Args:
+        choices: the options it shows as boxes to tick.
+        unit: stands behind them.
+        labels: words for options that do not speak for themselves.
+        advanced: folded away at first.
+    """
+    return {"choices": list(choices), "unit": unit, "labels": dict(labels or {}), "advanced": advanced}

@@ -24,6 +24,14 @@ Activation = Literal["relu", "silu", "gelu"]
 Pool = Literal["max", "avg"]
 
 _PLAIN = {"conv": "conv", "sep": "separable"}
+_OPERATIONS = {
+    "conv3": "conv 3×3",
+    "conv5": "conv 5×5",
+    "conv7": "conv 7×7",
+    "sep3": "separable 3×3",
+    "sep5": "separable 5×5",
+    "sep7": "separable 7×7",
+}
 _HEAD = ("norm", "activation", "dense", "dropout")
 
 
@@ -41,44 +49,48 @@ class LayersOptions(SpaceOptions):
     operation: Names[Operation] = Field(
         ("conv3", "conv5", "sep3", "sep5"),
         description="Convolution of a block, each block by itself.",
-        json_schema_extra=offers("conv3", "conv5", "conv7", "sep3", "sep5", "sep7"),
+        json_schema_extra=offers(*_OPERATIONS, labels=_OPERATIONS, advanced=True),
     )
     skip: Names[bool] = Field(
         (False, True),
         description="Whether a block's input is added to its output, each block by itself.",
-        json_schema_extra=offers(False, True),
+        json_schema_extra=offers(False, True, labels={False: "no skip", True: "skip"}, advanced=True),
     )
     pool_after: tuple[Depth, ...] = Field(
         (2, 4),
         max_length=12,
         description="Blocks behind which the image is halved (while it has 4 pixels or more, and blocks follow).",
-        json_schema_extra=offers(*range(1, 9)),
+        json_schema_extra=offers(*range(1, 9), unit="blocks", advanced=True),
     )
     pool: Names[Pool] = Field(
-        ("max", "avg"), description="Kind of pooling, one for all.", json_schema_extra=offers("max", "avg")
+        ("max", "avg"),
+        description="Kind of pooling, one for all.",
+        json_schema_extra=offers("max", "avg", advanced=True),
     )
     widen: Scale[Literal[1, 2, 4]] = Field(
-        (1, 2), description="Factor on the channels behind each pooling.", json_schema_extra=offers(1, 2, 4, unit="×")
+        (1, 2),
+        description="Factor on the channels behind each pooling.",
+        json_schema_extra=offers(1, 2, 4, labels={1: "×1", 2: "×2", 4: "×4"}, advanced=True),
     )
     norm: Names[Norm] = Field(
         ("batch", "group", "none"),
         description="Normalisation, one for all blocks.",
-        json_schema_extra=offers("batch", "group", "none"),
+        json_schema_extra=offers("batch", "group", "none", advanced=True),
     )
     activation: Names[Activation] = Field(
         ("relu", "silu", "gelu"),
         description="Activation, one for all blocks.",
-        json_schema_extra=offers("relu", "silu", "gelu"),
+        json_schema_extra=offers("relu", "silu", "gelu", advanced=True),
     )
     dense: Scale[int] = Field(
         (0, 64, 128),
         description="Units of a dense layer before the output; 0 = none.",
-        json_schema_extra=offers(0, 32, 64, 128, 256, unit="units"),
+        json_schema_extra=offers(0, 32, 64, 128, 256, unit="units", labels={0: "none"}, advanced=True),
     )
     dropout: Scale[float] = Field(
         (0.0, 0.1, 0.2, 0.3),
         description="Dropout rate before the output.",
-        json_schema_extra=offers(0.0, 0.1, 0.2, 0.3, 0.4, 0.5),
+        json_schema_extra=offers(0.0, 0.1, 0.2, 0.3, 0.4, 0.5, advanced=True),
     )
 
     @field_validator("pool_after")

@@ -43,7 +43,7 @@ class Nasbench201Options(SpaceOptions):
     channels: int = Field(16, ge=1, le=1024, description="Channels of the first stage; each reduction doubles them.")
     cells: int = Field(5, ge=1, le=20, description="Cells in each of the three stages (5 as published).")
     operations: Names[Operation] = Field(
-        OPS, description="Operations an edge can take.", json_schema_extra=offers(*OPS)
+        OPS, description="Operations an edge can take.", json_schema_extra=offers(*OPS, labels=_WORDS)
     )
 
 
@@ -254,7 +254,11 @@ class Nasbench201(SearchSpace):
     # -- identity -----------------------------------------------------------------------------
     @staticmethod
     def cell_form(arch: Architecture) -> str:
-        """Exact canonical text of the cell; all 15,625 cells have 5,260 of them."""
+        """Exact canonical text of the cell; all 15,625 cells have 5,260 of them.
+
+        An operation that nothing but zeros reaches counts as dead, as in that figure; strictly, the batch norm of
+        such a convolution still adds its learned bias.
+        """
         items: list[canonical.Item] = []
         states = [-1]
         for node in (1, 2, 3):

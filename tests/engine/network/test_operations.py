@@ -23,6 +23,10 @@ POOL = [
     {"kernel_size": 2, "stride": 2, "ceil_mode": True},
     {"kernel_size": 2, "stride": 3, "padding": 1, "ceil_mode": True},
 ]
+KINDS = (
+    "input", "conv", "sep", "pool", "dense", "norm", "act", "drop", "add", "concat", "cell", "zero", "identity",
+    "output", "other",
+)  # fmt: skip
 VARIANTS = {
     "linear": [{"out_features": 5, "bias": True}, {"out_features": 3, "bias": False}],
     "dropout": [{"p": 0.3}],
