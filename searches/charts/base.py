@@ -132,7 +132,7 @@ class Axis:
         return {"range": [self.floor, self.ceiling + pad], "dtick": self.step, **more}
 
 
-def accuracy_axis(values: Sequence[float], *, whole: bool = False) -> Axis:
+def accuracy_axis(values: Sequence[float], *, whole: bool = False, top: float = 0.0) -> Axis:
     """From a round value below the finished trials to one above the best.
 
     Outliers do not stretch it: what lies further below the best than four times the distance from the best to the lower
@@ -141,6 +141,7 @@ def accuracy_axis(values: Sequence[float], *, whole: bool = False) -> Axis:
     Args:
         values: accuracies of finished trials in percent.
         whole: show all of them.
+        top: reach at least so far up (the end of an interval).
     """
     if not values:
         return Axis(0, 100, 20)
@@ -149,9 +150,9 @@ def accuracy_axis(values: Sequence[float], *, whole: bool = False) -> Axis:
     quartile = ordered[len(ordered) // 4]
     if not whole:
         low = max(low, best - 4 * max(best - quartile, 0.5))
-    span = max(best - low, 0.5)
+    span = max(max(best, top) - low, 0.5)
     step = next((s for s in (0.1, 0.2, 0.5, 1, 2, 5, 10, 20) if span / s <= 7), 20)
-    ceiling = min(100.0, math.ceil((best + 0.15 * span) / step) * step)
+    ceiling = min(100.0, math.ceil(max(best + 0.15 * span, top) / step) * step)
     if 100 - ceiling <= step:
         ceiling = 100.0
     return Axis(max(0.0, math.floor((low - 1e-9) / step) * step), ceiling, step)

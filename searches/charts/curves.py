@@ -150,8 +150,9 @@ def trial_curve(
         extra: more entries for the notes.
     """
     ends = [percent(c[-1][1]) for c in (quick, full) if c] + ([percent(test[1])] if test else [])
-    axis = accuracy_axis(ends)
-    axis = Axis(max(0.0, axis.floor - 4 * axis.step), axis.ceiling, axis.step * (2 if axis.step < 20 else 1))
+    # where the last three quarters of the curves lie, and where they end
+    tail = [percent(v) for c in (quick, full) for e, v in c if c and e >= c[-1][0] / 4]
+    axis = accuracy_axis([*ends, *tail])
     data: list[dict[str, Any]] = []
     notes: list[dict[str, Any]] = []
     last = max([e for c in (quick, full) for e, _ in c], default=1)

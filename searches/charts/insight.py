@@ -259,7 +259,7 @@ def by_option(options: Sequence[OptionRow], *, n_trials: int) -> Figure:
         if o.decision != last:
             y += 0.7
             notes.append(
-                note(0, y, escape(o.decision), colour="ink", strong=True, xref="paper", xanchor="right", xshift=-104)
+                note(0, y, escape(o.decision), colour="ink", strong=True, xref="paper", xanchor="left", xshift=-184)
             )
             shapes.append(rule(xref="paper", x0=0, x1=1, y0=y - 0.85, y1=y - 0.85, colour="line", dash="solid"))
             last = o.decision

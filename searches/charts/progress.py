@@ -38,14 +38,19 @@ def _dots(rows: Sequence[tuple[float, TrialRow]], marker: dict[str, Any], name: 
     }
 
 
+def _wilson(row: TrialRow) -> tuple[float, float]:
+    return wilson(row.n_samples - (row.n_wrong or 0), row.n_samples)
+
+
 def _interval(x: float, row: TrialRow, colour: str) -> dict[str, Any]:
-    low, high = wilson(row.n_samples - (row.n_wrong or 0), row.n_samples)
+    low, high = _wilson(row)
     return {
         "type": "scatter",
-        "mode": "lines",
-        "x": [x, x],
-        "y": [percent(low), percent(high)],
+        "mode": "lines+markers",
+        "x": [x, x, x],
+        "y": [percent(low), percent(row.accuracy or 0.0), percent(high)],
         "line": {"width": 2, "color": f"role:{colour}"},
+        "marker": {"size": [0, 8, 0], "color": f"role:{colour}", "line": {"width": 0}},
         "hovertemplate": f"95 % interval {100 * low:.1f}–{100 * high:.1f} %<extra></extra>",
         "cliponaxis": True,
     }
@@ -60,7 +65,9 @@ def best_so_far(ended: Sequence[TrialRow], *, whole: bool = False) -> Figure:
     """
     placed = list(enumerate(ended, start=1))
     ranked = [(k, r) for k, r in placed if r.state == "completed" and r.accuracy is not None]
-    axis = accuracy_axis([100 * (r.accuracy or 0) for _, r in ranked], whole=whole)
+    leader = max((r for _, r in ranked), key=lambda r: r.accuracy or 0, default=None)
+    top = 100 * _wilson(leader)[1] if leader and leader.n_samples else 0.0
+    axis = accuracy_axis([100 * (r.accuracy or 0) for _, r in ranked], whole=whole, top=top)
     steps: list[tuple[int, TrialRow]] = []
     for k, r in ranked:
         if not steps or (r.accuracy or 0) > (steps[-1][1].accuracy or 0):

@@ -11,7 +11,7 @@ from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 
 from engine.analysis.stats import Verdict, told_apart, wilson
 from engine.architecture import Architecture
-from engine.config import SearchConfig
+from engine.config import Recipe, SearchConfig
 from engine.data.spec import DataSpec
 from engine.spaces.base import SearchSpace, make_space
 from searches.charts.insight import clock
@@ -123,10 +123,9 @@ def columns_of(trials: list[Trial]) -> list[Column]:
     return [Column(t, i, f"cat-{i % 8 + 1}", DASHES[i % 4]) for i, t in enumerate(trials)]
 
 
-def recipe_words(config: SearchConfig) -> str:
+def recipe_words(r: Recipe) -> str:
     """The recipe in a few words."""
-    r = config.training
-    return f"AdamW {r.learning_rate:g}, batch {r.batch_size}, decay {r.weight_decay:g}, cosine"
+    return f"AdamW {r.learning_rate:g}, batch {r.batch_size}, cosine"
 
 
 def verdicts(columns: list[Column]) -> list[tuple[Column, Column, Verdict]]:
@@ -169,7 +168,7 @@ def _row(
             elif relative == "ratio" and first:
                 against = f"×{v / first:.2f}"
         cells.append(Cell("–" if v is None else text(v), against, best=top is not None and v == top))
-    equal = len({c.text for c in cells}) == 1
+    equal = all(v == first for v in values)
     return Row(name, cells, equal=equal, warn=warn and not equal)
 
 
@@ -214,7 +213,7 @@ def compare(trials: list[Trial]) -> Comparison:
         _row("data", columns, [c.data.name for c in columns], str, warn=True),
         _row("validation split", columns, [(c.data.sizes.get("validation", 0), c.data.split_digest[:8]) for c in columns],
              lambda v: f"{v[0]:,} samples, {v[1]}", warn=True),
-        _row("recipe", columns, [recipe_words(c.config) for c in columns], str, warn=True),
+        _row("recipe", columns, [c.config.training for c in columns], recipe_words, warn=True),
         _row("precision", columns, [t.cost.get("precision") for t in ts], str),
         _row("worker", columns, [t.worker or None for t in ts], str),
     ]  # fmt: skip

@@ -151,7 +151,7 @@ def standing(search: Search, config: SearchConfig, now: datetime) -> Standing:
     """The line under the headline."""
     budget = config.budget.trials
     ended = search.n_completed + search.n_pruned + search.n_failed + search.n_cancelled
-    out = Standing(done=f"{ended:,} of {budget:,} trials done")
+    out = Standing(done=f"{ended:,} of {budget:,} trials ended")
     for count, word in (
         (search.n_running, "running"),
         (search.n_paused, "paused"),

@@ -31,12 +31,18 @@ def kilo(value: float | None) -> str:
 
 
 @register.filter
+def count(value: int | str | None) -> str:
+    """A whole number with separators."""
+    return NOTHING if value is None or value == "" else f"{int(value):,}"
+
+
+@register.filter
 def dash(value: Any) -> Any:
     """The value, or an en dash for nothing."""
     return NOTHING if value is None or value == "" else value
 
 
 @register.filter
-def clock(seconds: float | None) -> str:
+def clock(seconds: float | str | None) -> str:
     """`6:17`."""
-    return NOTHING if seconds is None else clock_words(seconds)
+    return NOTHING if seconds is None or seconds == "" else clock_words(float(seconds))

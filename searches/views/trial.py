@@ -66,7 +66,7 @@ def trial_context(shown: Trial) -> dict[str, object]:
         "files": bundle_files(shown),
         "lines": lines[::-1],
         "n_lines": shown.lines.count(),
-        "recipe": compare.recipe_words(config),
+        "recipe": compare.recipe_words(config.training),
         "live": shown.state in ("waiting", "running", "paused") or shown.final_state in ("waiting", "running"),
         "page_title": f"#{shown.number} {search.name}",
         "float_bytes": 4 * shown.n_params if shown.n_params else None,
