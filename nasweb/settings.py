@@ -64,7 +64,7 @@ STATIC_ROOT = DATA_DIR / "static"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 STATICFILES_FINDERS = [
     "django.contrib.staticfiles.finders.FileSystemFinder",
-    "django.contrib.staticfiles.finders.AppDirectoriesFinder",
+    "nasweb.static_files.AppFinder",
     "nasweb.static_files.VendorFinder",
 ]
 # Hashed names and compressed copies from STATIC_ROOT (`manage.py up` collects them); off: straight from the sources.
@@ -87,6 +87,12 @@ LEASE_S = env_float("NASWEB_LEASE_S", 60, minimum=1, maximum=3600)
 HEARTBEAT_S = env_float("NASWEB_HEARTBEAT_S", 5, minimum=0.1, maximum=600)
 REAP_S = env_float("NASWEB_REAP_S", 5, minimum=0.1, maximum=600)
 PROGRESS_S = env_float("NASWEB_PROGRESS_S", 0.5, minimum=0.05, maximum=60)
+# Decisions between two snapshots of a search's conductor; a restart replays the rest of its log.
+SNAPSHOT_EVERY = env_int("NASWEB_SNAPSHOT_EVERY", 200, minimum=1, maximum=1_000_000)
+# A child that was told to stop and did not is killed after so long.
+GRACE_S = env_float("NASWEB_GRACE_S", 8, minimum=0.1, maximum=600)
+# A checkpoint is uploaded at least so often while a rung is trained.
+CHECKPOINT_S = env_float("NASWEB_CHECKPOINT_S", 30, minimum=0.1, maximum=3600)
 if HEARTBEAT_S * 2 > LEASE_S:
     raise ImproperlyConfigured(
         f"NASWEB_HEARTBEAT_S ({HEARTBEAT_S:g}) must be at most half of NASWEB_LEASE_S ({LEASE_S:g}): "
@@ -180,6 +186,9 @@ LOGGING = {
     "root": {"handlers": ["stderr"], "level": env_str("NASWEB_LOG_LEVEL", "INFO").upper()},
     "loggers": {
         "django": {"handlers": [], "level": "INFO", "propagate": True},
-        "django.server": {"handlers": [], "propagate": True},
+        # Two lines for every task: thousands a search, and each says less than the search's own events.
+        "celery.app.trace": {"level": "WARNING"},
+        "celery.worker.strategy": {"level": "WARNING"},
+        "celery.beat": {"level": "WARNING"},
     },
 }

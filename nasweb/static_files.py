@@ -7,7 +7,7 @@ from typing import Any
 
 import brotli
 from django.conf import settings
-from django.contrib.staticfiles.finders import BaseFinder
+from django.contrib.staticfiles.finders import AppDirectoriesFinder, BaseFinder
 from django.contrib.staticfiles.storage import StaticFilesStorage
 from django.core.checks import CheckMessage, Error
 from django.core.files.storage import FileSystemStorage, Storage
@@ -74,6 +74,13 @@ class VendorFinder(BaseFinder):
         """Name and storage of both scripts."""
         for name, source in self.sources.items():
             yield name, _VendorStorage(source)
+
+
+class AppFinder(AppDirectoriesFinder):
+    """Finds the static files of the admin's pages and of no other installed app: django-htmx brings a dozen scripts."""
+
+    def __init__(self, app_names: Any = None, *args: Any, **kwargs: Any) -> None:
+        super().__init__(["django.contrib.admin"], *args, **kwargs)
 
 
 class _QuickCompressor(Compressor):

@@ -1,6 +1,7 @@
 """Addresses of the whole site; everything that is about searches lives in `searches.urls`."""
 
 from django.contrib import admin
+from django.contrib.auth.decorators import login_not_required
 from django.contrib.auth.views import LogoutView
 from django.urls import include, path
 from django.views.generic import RedirectView
@@ -13,7 +14,7 @@ urlpatterns = [
     path("login/once/<str:token>/", views.login_once, name="login-once"),
     path("logout/", LogoutView.as_view(), name="logout"),
     # One door only: the admin's own login page would not count wrong passwords.
-    path("admin/login/", RedirectView.as_view(pattern_name="login", query_string=True)),
+    path("admin/login/", login_not_required(RedirectView.as_view(pattern_name="login", query_string=True))),
     path("admin/", admin.site.urls),
     path("", include("searches.urls")),
 ]

@@ -69,14 +69,15 @@ class Stack:
         self.control = control
         self.verbose = verbose
         self.children: dict[str, Child] = {}
-        self.hurry = threading.Event()
+        # Plain values, not events: signal handlers set them, and an event's lock may be held by what they interrupt.
+        self.hurry = False
+        self._leaving = False
         self._say = say or (lambda _line: None)
         self._extra_env = dict(env or {})
         self._lock = DataDirLock(self.data_dir)
         self._listener: socket.socket | None = None
         self._followers: dict[str, Follower] = {}
         self._thread: threading.Thread | None = None
-        self._leave = threading.Event()
         self._guard = threading.RLock()
 
     # --- Driving it ---------------------------------------------------------------------------------------------
@@ -117,8 +118,17 @@ class Stack:
         self._follow()
 
     def interrupt(self) -> None:
-        """Make a `start` that still waits give up; safe to call from a signal handler."""
-        self._leave.set()
+        """Make a `start` that still waits give up; asked a second time, make `stop` kill instead of waiting.
+
+        Safe to call from a signal handler.
+        """
+        self.hurry = self._leaving
+        self._leaving = True
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether `interrupt` was called."""
+        return self._leaving
 
     def stop(self) -> None:
         """Stop web, beat, the workers and Redis, in this order.
@@ -148,12 +158,13 @@ class Stack:
             finally:
                 started.set()
             try:
-                while not self._leave.wait(_POLL_S):
+                while not self._leaving:
                     self.poll()
+                    time.sleep(_POLL_S)
             finally:
                 self.stop()
 
-        self._leave.clear()
+        self._leaving = False
         self._thread = threading.Thread(target=drive, name="stack", daemon=True)
         self._thread.start()
         try:
@@ -169,12 +180,12 @@ class Stack:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._leave.set()
+        self._leaving = True
         if self._thread is not None:
             try:
                 self._thread.join()
             except KeyboardInterrupt:  # the second Ctrl-C
-                self.hurry.set()
+                self.hurry = True
                 self._thread.join()
             self._thread = None
 
@@ -325,7 +336,7 @@ class Stack:
             for child in self.children.values():
                 if child.restarts >= _HOPELESS_RESTARTS:
                     raise StackError("\n".join([f"{child.name} does not start:", *child.last_words()]))
-            if self._leave.is_set():
+            if self._leaving:
                 raise StackError("Interrupted before it was up.")
             if time.monotonic() > deadline:
                 state = self.health() or "the web server does not answer"
@@ -350,7 +361,7 @@ class Stack:
         started = time.monotonic()
         for child in group:
             while not child.wait(0.05):
-                if self.hurry.is_set() or time.monotonic() - started > child.grace_s:
+                if self.hurry or time.monotonic() - started > child.grace_s:
                     self._say(f"{child.name} does not stop; killing it")
                     break
             child.kill_group()

@@ -3,7 +3,6 @@
 import os
 import signal
 import sys
-import threading
 import time
 import webbrowser
 from argparse import ArgumentTypeError
@@ -44,7 +43,6 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         began = time.monotonic()
         parent = Parent()
-        leave = threading.Event()
         stack = Stack(
             settings.DATA_DIR,
             port=options["port"],
@@ -56,9 +54,6 @@ class Command(BaseCommand):
         )
 
         def on_signal(_number: int, _frame: object) -> None:
-            if leave.is_set():
-                stack.hurry.set()  # asked twice: no more waiting
-            leave.set()
             stack.interrupt()
 
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -66,13 +61,14 @@ class Command(BaseCommand):
         try:
             stack.start()
         except StackError as error:
-            if leave.is_set():
+            if stack.interrupted:
                 return
             raise CommandError(str(error)) from error
         try:
             self._greet(stack, seconds=time.monotonic() - began, browser=not options["no_browser"])
-            while not leave.wait(0.1) and not parent.is_leaving():
+            while not stack.interrupted and not parent.is_leaving():
                 stack.poll()
+                time.sleep(0.1)
             self._say("stopping ...")
         finally:
             stack.stop()
