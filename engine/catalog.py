@@ -36,9 +36,10 @@ def plugins(kind: str) -> dict[str, type[Any]]:
         module = importlib.import_module(f"{package_name}.{info.name}")
         for _, cls in inspect.getmembers(module, inspect.isclass):
             if issubclass(cls, base) and cls.__module__ == module.__name__ and "name" in cls.__dict__:
-                if cls.name in found:
-                    raise RuntimeError(f"two plug-ins of kind {kind} are called {cls.name!r}")
-                found[cls.name] = cls
+                name: str = cls.__dict__["name"]
+                if name in found:
+                    raise RuntimeError(f"two plug-ins of kind {kind} are called {name!r}")
+                found[name] = cls
     return dict(sorted(found.items()))
 
 

@@ -12,7 +12,7 @@ from engine import catalog
 from engine.errors import InvalidConfig
 from engine.objectives import EXACT_COSTS, Objective
 
-SCHEMA = 1
+SCHEMA: Literal[1] = 1
 
 
 class Strict(BaseModel):
@@ -41,14 +41,20 @@ class Recipe(Strict):
     weight_decay: float = Field(0.05, ge=0, le=1, description="Decoupled (AdamW).")
     warmup: float = Field(0.1, ge=0, le=0.5, description="Share of the steps spent warming up linearly.")
     label_smoothing: float = Field(0.1, ge=0, lt=1, description="Mass spread over the other classes.")
-    ema: float = Field(0.98, ge=0, lt=1, description="Decay of the weights' moving average per step (it ramps up from 0); 0 = off.")
+    ema: float = Field(
+        0.98, ge=0, lt=1, description="Decay of the weights' moving average per step (it ramps up from 0); 0 = off."
+    )
     clip: float = Field(5.0, ge=0, description="Largest gradient norm; 0 = no clipping.")
     shift: int = Field(1, ge=0, le=32, description="Random shift of images by up to so many pixels.")
     flip: bool = Field(False, description="Mirror images at random. Wrong for digits and letters.")
     cutout: int = Field(0, ge=0, le=64, description="Side of a square erased at random; 0 = off.")
-    precision: Literal["auto", "float32", "bfloat16"] = Field("auto", description="auto = the faster one, by a five-step probe on the worker.")
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto", description="auto = the faster one, by a five-step probe on the worker."
+    )
     threads: int = Field(1, ge=1, le=256, description="CPU threads per trial; 1 makes results repeatable.")
-    timeout_s: float = Field(3600, gt=0, le=30 * 86400, description="A trial that trains longer than this is ended as hung.")
+    timeout_s: float = Field(
+        3600, gt=0, le=30 * 86400, description="A trial that trains longer than this is ended as hung."
+    )
 
 
 class Budget(Strict):
@@ -58,21 +64,25 @@ class Budget(Strict):
     epochs: int = Field(25, ge=1, le=100_000, description="Epochs of a trial that is trained to the end.")
     minutes: float | None = Field(None, gt=0, le=60 * 24 * 365, description="Running time, pauses not counted.")
     target: float | None = Field(None, description="Stop when the first objective reaches this value.")
-    patience: int | None = Field(None, ge=1, le=1_000_000, description="Stop after so many finished trials without a better one.")
+    patience: int | None = Field(
+        None, ge=1, le=1_000_000, description="Stop after so many finished trials without a better one."
+    )
 
 
 class Final(Strict):
     """Full training of the winner, and the one look at the sealed test split."""
 
     enabled: bool = Field(True, description="Train the winner with its full recipe when the search ends.")
-    epochs: int | None = Field(None, ge=1, le=100_000, description="Epochs of the full training; empty = twice the epochs of a trial.")
+    epochs: int | None = Field(
+        None, ge=1, le=100_000, description="Epochs of the full training; empty = twice the epochs of a trial."
+    )
 
 
 class SearchConfig(Strict):
     """One search, whole.
 
-    `space`, `strategy`, `schedule` and `evaluator` name plug-ins of the catalog; their options are validated against the
-    plug-in's `Options` model and written back in full, so that a stored config never changes its meaning.
+    `space`, `strategy`, `schedule` and `evaluator` name plug-ins of the catalog; their options are validated against
+    the plug-in's `Options` model and written back in full, so that a stored config never changes its meaning.
     """
 
     schema_: Literal[1] = Field(SCHEMA, alias="schema")

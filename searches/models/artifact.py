@@ -26,3 +26,6 @@ class Artifact(models.Model):
     class Meta:
         ordering = ["id"]
         indexes = [models.Index(fields=["search", "kind"])]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.digest[:12]}"

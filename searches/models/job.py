@@ -15,8 +15,8 @@ class Job(models.Model):
            ^          |
            +----------+   handed back (pause, drain) or lease lost
 
-    Claimed by a conditional UPDATE that raises `claim`; every write of a worker is fenced by that number. `failures` counts
-    deaths and errors of the job's own child (at most two), `losses` counts workers lost with it (at most five).
+    Claimed by a conditional UPDATE that raises `claim`; every write of a worker is fenced by that number. `failures`
+    counts deaths and errors of the job's own child (at most two), `losses` counts workers lost with it (at most five).
     """
 
     class Kind(models.TextChoices):
@@ -53,7 +53,9 @@ class Job(models.Model):
     worker = models.CharField(max_length=120, blank=True, default="")
     failures = models.IntegerField(default=0)
     losses = models.IntegerField(default=0)
-    order = models.CharField(max_length=10, blank=True, default="", help_text="what the child is asked: pause or cancel")
+    order = models.CharField(
+        max_length=10, blank=True, default="", help_text="what the child is asked: pause or cancel"
+    )
     progress = models.JSONField(default=dict, help_text="epoch, epochs, batch, batches, samples_per_s, phase")
     result = models.JSONField(default=dict)
     reason = models.TextField(blank=True, default="")
@@ -69,7 +71,9 @@ class Job(models.Model):
     class Meta:
         ordering = ["id"]
         indexes = [
-            models.Index(fields=["state", "lease_until"], name="job_open", condition=Q(state__in=["waiting", "running"])),
+            models.Index(
+                fields=["state", "lease_until"], name="job_open", condition=Q(state__in=["waiting", "running"])
+            ),
             models.Index(fields=["search", "state"]),
         ]
         constraints = [
@@ -107,3 +111,6 @@ class Claim(models.Model):
         ordering = ["id"]
         constraints = [models.UniqueConstraint(fields=["job", "number"], name="claim_number")]
         indexes = [models.Index(fields=["search", "started_at"])]
+
+    def __str__(self) -> str:
+        return f"claim {self.number} of job {self.job_id} by {self.worker}"

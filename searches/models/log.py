@@ -22,6 +22,9 @@ class LogEntry(models.Model):
         ordering = ["number"]
         constraints = [models.UniqueConstraint(fields=["search", "number"], name="entry_number")]
 
+    def __str__(self) -> str:
+        return f"{self.number}: {self.kind}"
+
 
 class Event(models.Model):
     """One change as browsers learn it; numbered without gaps per search, absolute values, idempotent by content."""
@@ -36,6 +39,9 @@ class Event(models.Model):
         ordering = ["seq"]
         constraints = [models.UniqueConstraint(fields=["search", "seq"], name="event_seq")]
 
+    def __str__(self) -> str:
+        return f"{self.seq}: {self.kind}"
+
 
 class LogLine(models.Model):
     """A line of the log of a search or of one of its trials."""
@@ -49,6 +55,9 @@ class LogLine(models.Model):
     class Meta:
         ordering = ["id"]
 
+    def __str__(self) -> str:
+        return f"{self.what}: {self.message}"
+
 
 class Snapshot(models.Model):
     """State of a conductor after an entry of the log; two are kept."""
@@ -61,3 +70,6 @@ class Snapshot(models.Model):
     class Meta:
         ordering = ["-cursor"]
         constraints = [models.UniqueConstraint(fields=["search", "cursor"], name="snapshot_cursor")]
+
+    def __str__(self) -> str:
+        return f"after entry {self.cursor}"

@@ -85,12 +85,19 @@ class Search(models.Model):
     #: precision, layout, threads by device model, chosen once by the first trial's probe
     settings = models.JSONField(default=dict)
     disk_bytes = models.BigIntegerField(default=0)
+    #: what people added to the budget while it ran; `config` stays what it was started with
+    extra_trials = models.IntegerField(default=0)
+    extra_minutes = models.FloatField(default=0.0)
 
     class Meta:
         ordering = ["-created_at"]
         indexes = [
             models.Index(fields=["owner", "archived", "-created_at"]),
-            models.Index(fields=["state"], name="search_live", condition=Q(state__in=["queued", "running", "paused", "finishing"])),
+            models.Index(
+                fields=["state"],
+                name="search_live",
+                condition=Q(state__in=["queued", "running", "paused", "finishing"]),
+            ),
         ]
 
     def __str__(self) -> str:

@@ -16,7 +16,7 @@ class Trial(models.Model):
     """
 
     class State(models.TextChoices):
-        """"Pruned" is shown as "stopped early" and means: ended by the schedule."""
+        """ "Pruned" is shown as "stopped early" and means: ended by the schedule."""
 
         WAITING = "waiting"
         RUNNING = "running"
@@ -107,3 +107,6 @@ class Point(models.Model):
     class Meta:
         ordering = ["epoch"]
         constraints = [models.UniqueConstraint(fields=["trial", "final", "epoch"], name="point_epoch")]
+
+    def __str__(self) -> str:
+        return f"epoch {self.epoch}: {self.accuracy}"
