@@ -75,10 +75,10 @@ def histogram(title: str, values: Sequence[float]) -> Histogram:
 
 
 def si(value: float) -> str:
-    """A count in k, M or G with up to three digits: "443.8 k", "0.17 M"."""
-    for limit, unit in ((1e9, "G"), (1e5, "M"), (1e3, "k")):
-        if abs(value) >= limit or (unit == "M" and abs(value) >= 1e5):
-            scaled = value / {"G": 1e9, "M": 1e6, "k": 1e3}[unit]
+    """A count in k, M or G with up to three digits: "443.8 k", "6.28 M"."""
+    for limit, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if abs(value) >= limit:
+            scaled = value / limit
             return (
                 f"{scaled:.2f} {unit}"
                 if scaled < 10

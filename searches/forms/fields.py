@@ -74,11 +74,16 @@ class Field:
         return "f-" + "-".join(map(str, self.path))
 
     @property
+    def quiet(self) -> bool:
+        """Whether its help is said on hover only: boxes in view explain themselves by their options."""
+        return self.kind == "checks" and not self.folded and bool(self.unit)
+
+    @property
     def described_by(self) -> str:
         """What a screen reader says after the label."""
         if self.errors:
             return f"{self.id}-error"
-        return f"{self.id}-help" if self.help else ""
+        return f"{self.id}-help" if self.help and not self.quiet else ""
 
 
 @dataclass(frozen=True)
@@ -224,7 +229,7 @@ def flow(value: Any) -> str:
     if isinstance(value, str):
         return value
     plain = list(value) if isinstance(value, tuple | set | frozenset) else value
-    text = yaml.safe_dump(plain, default_flow_style=True, width=10_000, allow_unicode=True)
+    text = yaml.safe_dump(plain, default_flow_style=True, width=10_000, allow_unicode=True, sort_keys=False)
     return text.removesuffix("\n").removesuffix("\n...")
 
 

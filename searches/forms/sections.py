@@ -194,7 +194,7 @@ def _strategy(v: Values, checked: Checked) -> Section:
     plugins = catalog.plugins("strategy")
     cls = plugins.get(now)
     section = Section("strategy", "Strategy")
-    about = f"{cls.reference}; {cls.summary}" if cls and cls.reference else cls.summary if cls else ""
+    about = _about(cls) if cls else ""
     section.fields.append(Field(("strategy", "name"), "strategy", "select", choices=_strategies(v, checked, now), help=about))
     schedules = catalog.plugins("schedule")
     ordered = [n for n in SCHEDULES if n in schedules] + [n for n in schedules if n not in SCHEDULES]
@@ -354,7 +354,13 @@ def _summary(rows: list[Field], most: int = 4) -> str:
 
 def _first(text: str) -> str:
     first = text.split(". ")[0].rstrip(".")
-    return first[:1].lower() + first[1:] if first[1:2].islower() else first
+    return first[:1].lower() + first[1:] if first[1:2].islower() or first[1:2] == " " else first
+
+
+def _about(cls: type[Any]) -> str:
+    """"Real et al. 2019; keeps trying near what did well"."""
+    source = str(cls.reference).split(",")[0]
+    return f"{source}; {_first(cls.summary)}" if source else str(cls.summary)
 
 
 def data_short(data: DataSpec) -> str:

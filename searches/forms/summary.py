@@ -79,7 +79,7 @@ def summarise(form: Form, checked: Checked, time: Time, *, slots: int, n_workers
     if config and time.short:
         out = Summary(f"About {time.short}", f" for {trials}{on}.", needs, time)
     elif config:
-        caveat = needs or {"offline": "No worker is online.", "nothing": ""}.get(time.state, "")
+        caveat = needs or {"offline": "No worker is online.", "waiting": "The time is being measured.", "running": "The time is being measured."}.get(time.state, "")
         out = Summary(trials, f"{on}.", caveat, time)
     else:
         out = Summary("", "", needs, time)

@@ -30,6 +30,7 @@ class DatasetRow:
     spec: DataSpec | None = None
     words: str = ""
     short: str = ""
+    sizes: str = ""
     problem: str = ""
     samples: list[tuple[str, str]] = field(default_factory=list)
 
@@ -42,6 +43,7 @@ def dataset_rows() -> list[DatasetRow]:
         try:
             row.spec = registry.spec(name)
             row.words, row.short = data_words(row.spec), data_short(row.spec)
+            row.sizes = row.words.partition("; ")[2]
         except (EngineError, OSError) as e:
             row.problem = str(e)
         if name == "digits" and row.spec is not None:

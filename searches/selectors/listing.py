@@ -19,13 +19,14 @@ from django.db.models.functions import Lower, RowNumber
 from django.utils import timezone
 
 from searches.models import Artifact, Search, Trial
-from searches.selectors.overview import MOST_TICKS, elapsed_s
+from searches.selectors.overview import elapsed_s
 from searches.selectors.searches import searches_of
 from searches.selectors.workers import workers_online
 
 PER_PAGE = 25
 LONGEST_QUERY = 200
 MOST_STEPS = 60
+MOST_TICKS = 48  # of 4 px each; above, a bar
 MB = 1_000_000
 
 #: name in the address -> (ascending, descending) order; nothing else can be asked for

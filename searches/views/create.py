@@ -14,6 +14,7 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST
 
+from engine.data import registry
 from engine.errors import EngineError, InvalidConfig
 from searches.forms import values as forms_values
 from searches.forms import yaml_text
@@ -25,6 +26,7 @@ from searches.selectors.listing import age
 from searches.selectors.searches import search_get, searches_of
 from searches.selectors.workers import workers_online
 from searches.services import lifecycle
+from searches.services.writing import Rejected
 
 SESSION = "search_forms"
 KEPT = 5  # forms under way per person
@@ -59,6 +61,8 @@ def _form(request: HttpRequest, key: str, origin: Search | None, relation: str) 
     restored = "values" in state
     if not restored:
         state["values"] = _first_values(origin, relation, _slots()[0])
+    if (wanted := request.GET.get("data", "")) in registry.sources():
+        state["values"] = _with_data(state["values"], wanted)
     state.setdefault("token", secrets.token_urlsafe(24))
     _keep(request, key, state, touched=False)
     return _page(request, key, origin, relation, state, restored=restored)
@@ -72,6 +76,18 @@ def _first_values(origin: Search | None, relation: str, slots: int) -> dict[str,
     draft = origin.state == Search.State.DRAFT and relation == Search.Relation.EDITED
     values["name"] = origin.name if draft else _next_name(origin.name)
     return values
+
+
+def _with_data(values: dict[str, Any], name: str) -> dict[str, Any]:
+    """The same form for another data set, with a space that suits it."""
+    if values["data"]["name"] == name:
+        return values
+    unnamed = values["name"] == forms_values.default_name(values)
+    out = values | {"data": {"name": name}}
+    data, _ = forms_values.data_of(out)
+    space = str(out["space"]["name"])
+    out["space"] = {"name": space} | forms_values.suggested(space, data)
+    return out | ({"name": forms_values.default_name(out)} if unnamed else {})
 
 
 def _next_name(name: str) -> str:
@@ -106,7 +122,7 @@ def _submit(request: HttpRequest, key: str, origin: Search | None, relation: str
         checked.problems += e.errors
         _keep(request, key, state)
         return _page(request, key, origin, relation, state, checked=checked, focus_error=True, status=422)
-    except EngineError as e:
+    except (EngineError, Rejected) as e:
         checked.problems.append(((), str(e)))
         _keep(request, key, state)
         return _page(request, key, origin, relation, state, checked=checked, focus_error=True, status=422)
@@ -216,6 +232,7 @@ def _context(request: HttpRequest, key: str, state: dict[str, Any], checked: Che
         "yaml": "\n".join(line.text for line in lines) + "\n",
         "yaml_full": checked.config.to_yaml() if checked.config else "",
         "state_json": json.dumps({"errors": form.by_field, "folds": form.folds, "ok": checked.ok, "why": summary.why_not}),
+        "outline_json": json.dumps(summary.outline) if summary.outline else "",
         "parts_url": reverse("searches:form_part", args=["summary"]).removesuffix("summary/"),
         "key": key,
     }
