@@ -62,9 +62,12 @@ class SuccessiveHalving(Schedule):
         while True:
             # the small number keeps 27/3**3 at 1 where floats say 1.0000000000000002
             below = math.ceil(max_fidelity / options.eta**k - 1e-9)
-            if below < options.min_epochs or below >= out[-1]:
+            if below < options.min_epochs:
                 return tuple(reversed(out))
-            out.append(below)
+            if below < out[-1]:
+                out.append(below)
+            if below == 1:
+                return tuple(reversed(out))
             k += 1
 
     @property

@@ -192,16 +192,16 @@ class Strategy(ABC):
     def ask(self, n: int) -> list[Proposal] | Wait | Exhausted:
         """Up to `n` proposals; fewer only when waiting or exhausted. The i-th of a search draws from (seed, i)."""
         out: list[Proposal] = []
-        self._batch.clear()
         for _ in range(n):
             number = self.asked + 1
             answer = self.propose(number, np.random.default_rng([self.context.seed, number]))
             if not isinstance(answer, Proposal):
+                self._batch.clear()
                 return out or answer
             self.asked = number
             out.append(answer)
-            if n > 1:
-                self._batch.add(self.context.identity(answer.architecture))
+            self._batch.add(self.context.identity(answer.architecture))
+        self._batch.clear()
         return out
 
     @abstractmethod
@@ -216,6 +216,11 @@ class Strategy(ABC):
         level = self.context.history.top
         entries = [e for e in self.context.history if level is not None and level in e.values]
         return [e.number for e in self.rank(entries)[:k]]
+
+    @property
+    def under_way(self) -> int:
+        """Trials without a result yet, those proposed in this call of `ask` included."""
+        return len(self.context.history) - len(self.context.history.told) + len(self._batch)
 
     # -- for its file ----------------------------------------------------------------------------
     def fresh(self, architecture: Architecture) -> bool:

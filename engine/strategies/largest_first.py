@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import heapq
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
-from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,24 +36,36 @@ class Options(BaseModel):
     by: Literal["n_macs", "n_params"] = Field("n_macs", description="Multiply-adds or parameters.")
 
 
-_costs_of: WeakKeyDictionary[SearchSpace, dict[str, tuple[list[Architecture], NDArray[np.float64]]]] = (
-    WeakKeyDictionary()
-)
+@lru_cache(maxsize=4)
+def _everything(same: tuple[str, ...], ref: _Ref, by: str) -> tuple[list[Architecture], NDArray[np.float64]]:
+    archs, costs = [], []
+    for architecture in ref.space.enumerate():
+        try:
+            costs.append(float(getattr(ref.space.costs(architecture), by)))
+        except CannotBuild:
+            continue
+        archs.append(architecture)
+    return archs, np.array(costs)
 
 
-def _everything(space: SearchSpace, by: str) -> tuple[list[Architecture], NDArray[np.float64]]:
-    """All architectures that can be built, with their costs; once per space object."""
-    cache = _costs_of.setdefault(space, {})
-    if by not in cache:
-        archs, costs = [], []
-        for architecture in space.enumerate():
-            try:
-                costs.append(float(getattr(space.costs(architecture), by)))
-            except CannotBuild:
-                continue
-            archs.append(architecture)
-        cache[by] = (archs, np.array(costs))
-    return cache[by]
+class _Ref:
+    """Carries a space past `lru_cache`: all are equal, so that what is looked up is the description beside it."""
+
+    def __init__(self, space: SearchSpace) -> None:
+        self.space = space
+
+    def __hash__(self) -> int:
+        return 0
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Ref)
+
+
+def everything(space: SearchSpace, by: str) -> tuple[list[Architecture], NDArray[np.float64]]:
+    """All architectures that can be built, with their costs; once per process for equal spaces on equal data."""
+    offered = repr([(d.name, d.options) for d in space.all_decisions()])
+    data = space.data.model_dump_json() if space.data is not None else ""
+    return _everything((space.name, space.options.model_dump_json(), data, offered), _Ref(space), by)
 
 
 class LargestFirst(Strategy):
@@ -92,7 +104,7 @@ class LargestFirst(Strategy):
         self.next += 1
         if space.size() <= SORTED:
             if self._order is None:
-                archs, costs = _everything(space, self.options.by)
+                archs, costs = everything(space, self.options.by)
                 ties = np.random.default_rng([self.context.seed, 0]).permutation(len(archs))
                 self._order = [archs[i] for i in np.lexsort((ties, -costs))]
             return self._order[self.next - 1] if self.next <= len(self._order) else None

@@ -60,7 +60,7 @@ class LocalSearch(Strategy):
         while True:
             if self.left > 0:
                 return self._random(rng)
-            under_way = len(history) - len(history.told)
+            under_way = self.under_way
             if self.centre is None:
                 if under_way:
                     return Wait(
