@@ -8,7 +8,7 @@ database. That is also why no worker fetches a message it has no free slot for.
 import os
 
 from celery import Celery
-from celery.signals import setup_logging, worker_init
+from celery.signals import setup_logging, task_postrun, task_prerun, worker_init
 from kombu import Queue
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "nasweb.settings")
@@ -66,6 +66,8 @@ app.conf.update(
         }
     },
 )
+# Celery would close the database connection before and after every task; `_keep_connections` does better.
+app.conf.CELERY_DB_REUSE_MAX = 2**62
 app.autodiscover_tasks()
 
 
@@ -76,7 +78,7 @@ def _keep_django_logging(**_kwargs: object) -> None:
 
 @worker_init.connect
 def _keep_connections(**_kwargs: object) -> None:
-    """Let each worker thread keep its database connection for a minute.
+    """Let each worker thread keep its database connection for a minute, instead of Celery's one for each task.
 
     The web process must not: under ASGI every request may run in another thread.
     """
@@ -85,3 +87,12 @@ def _keep_connections(**_kwargs: object) -> None:
     for alias in connections:
         connections.settings[alias]["CONN_MAX_AGE"] = 60
         connections.settings[alias]["CONN_HEALTH_CHECKS"] = True
+    # Django's own way of dropping connections that are too old or broken; it looks at this thread's alone.
+    for moment in (task_prerun, task_postrun):
+        moment.connect(_drop_old_connections, weak=False)
+
+
+def _drop_old_connections(**_kwargs: object) -> None:
+    from django.db import close_old_connections
+
+    close_old_connections()

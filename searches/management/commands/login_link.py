@@ -14,6 +14,8 @@ class Command(BaseCommand):
 
     help = "Print a link that logs the local user in once."
 
+    requires_system_checks: list[str] = []
+
     def handle(self, *args: Any, **options: Any) -> None:
         running = running_stack(settings.DATA_DIR)
         port = running.port if running and running.port else settings.PORT

@@ -12,6 +12,8 @@ class Command(BaseCommand):
 
     help = "Migrate, make the local user and collect the static files, whichever is needed."
 
+    requires_system_checks: list[str] = []
+
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--no-web", action="store_true", help="leave the static files alone")
 
