@@ -102,7 +102,7 @@ def sentence(text: str) -> str:
         if changed != text:
             text = changed
             break
-    text = text.strip()
+    text = text.replace(" (received '')", "").strip()
     text = text[:1].upper() + text[1:]
     return text if text.endswith((".", "?", "!")) else f"{text}."
 
