@@ -19,10 +19,10 @@ from django.core.files.storage import default_storage
 from django.db.models.functions import Now
 
 from engine import catalog
+from engine.conductor import training_seed
 from engine.config import SearchConfig
 from engine.errors import EngineError
 from engine.evaluation.base import Report
-from engine.training.seeds import stream
 from searches.models import Artifact, Job, Search, Trial
 from searches.services.enqueue import job_enqueue
 from searches.services.jsonable import jsonable
@@ -112,8 +112,7 @@ def _create(write: Write, trial: Trial, config: SearchConfig) -> Job:
         payload={
             "architecture": trial.architecture,
             "number": trial.number,
-            # a stream of its own: not the trial's training continued, and not its luck either
-            "seed": stream(config.seed, trial.number, "final"),
+            "seed": training_seed(config.seed, trial.number, 0),  # as `engine.run` does it
             "replicate": 0,
             "max_fidelity": config.final_epochs,
             # what the search measured, for the model card

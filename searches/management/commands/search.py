@@ -15,11 +15,11 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db.utils import OperationalError
 
 from engine.config import SearchConfig
-from engine.errors import EngineError
 from searches import cli
 from searches.models import Search, Trial
 from searches.selectors.searches import search_get, searches_of
 from searches.services import finals, lifecycle
+from searches.services.writing import Rejected
 
 
 class Command(BaseCommand):
@@ -114,7 +114,7 @@ class Command(BaseCommand):
         act = lifecycle.search_finish if given.finish else lifecycle.search_cancel
         try:
             act(search=search, by=_owner())
-        except EngineError as e:
+        except Rejected as e:
             raise CommandError(str(e)) from e
         self.stdout.write(f"search {search.pk}: {self._search(given.id).state}")
 
@@ -184,7 +184,7 @@ class Command(BaseCommand):
             return
         current = self._search(search.pk)
         if not current.ended:
-            with contextlib.suppress(EngineError):
+            with contextlib.suppress(Rejected):
                 lifecycle.search_pause(search=current, by=_owner())
         self.stderr.write(
             f"search {search.pk} is paused, nothing is lost. Go on: manage.py search resume {search.pk} --follow, "
