@@ -9,7 +9,7 @@ import os
 
 from celery import Celery
 from celery.signals import setup_logging, task_postrun, task_prerun, worker_init
-from kombu import Queue
+from kombu import Exchange, Queue
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "nasweb.settings")
 
@@ -37,7 +37,8 @@ app.conf.update(
         "interval_step": 0.1,
         "interval_max": 0.2,
     },
-    task_queues=[Queue("control"), Queue("trials")],
+    # An exchange each: without one, both queues would be bound to the default and each get every message.
+    task_queues=[Queue(name, Exchange(name), routing_key=name) for name in ("control", "trials")],
     task_create_missing_queues=False,
     task_default_queue="control",
     task_routes={"searches.tasks.run_job": {"queue": "trials"}},

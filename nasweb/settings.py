@@ -70,6 +70,7 @@ STATICFILES_FINDERS = [
 # Hashed names and compressed copies from STATIC_ROOT (`manage.py up` collects them); off: straight from the sources.
 STATIC_MANIFEST = env_bool("NASWEB_STATIC_MANIFEST", not DEBUG)
 WHITENOISE_USE_FINDERS = WHITENOISE_AUTOREFRESH = not STATIC_MANIFEST
+WHITENOISE_KEEP_ONLY_HASHED_FILES = True
 MEDIA_ROOT = DATA_DIR / "storage"
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
