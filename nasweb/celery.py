@@ -37,7 +37,7 @@ app.conf.update(
         "interval_step": 0.1,
         "interval_max": 0.2,
     },
-    # An exchange each: without one, both queues would be bound to the default and each get every message.
+    # An exchange each: where a message goes depends on nothing that Celery fills in.
     task_queues=[Queue(name, Exchange(name), routing_key=name) for name in ("control", "trials")],
     task_create_missing_queues=False,
     task_default_queue="control",
