@@ -25,7 +25,8 @@ HOST = env_str("NASWEB_HOST", "127.0.0.1")
 PORT = env_int("NASWEB_PORT", 8000, minimum=1, maximum=65535)
 DEBUG = env_bool("NASWEB_DEBUG", False)
 _given_hosts = env_list("NASWEB_ALLOWED_HOSTS", [])
-ALLOWED_HOSTS = _given_hosts or ["localhost", "127.0.0.1", "[::1]"]
+# This machine's own names always work: the supervisor asks for /healthz by them.
+ALLOWED_HOSTS = [*_given_hosts, "localhost", "127.0.0.1", "[::1]"]
 # Anything that more than this machine can reach is production, whether it says so or not.
 PRODUCTION = env_bool("NASWEB_PRODUCTION", False) or not all(map(is_loopback, [HOST, *ALLOWED_HOSTS]))
 _given_secret = env_str("NASWEB_SECRET_KEY")

@@ -321,8 +321,7 @@ class Stack:
         """Bring the database up to date; in this process if Django is set up here for the same data."""
         from django.conf import settings
 
-        here = not self._extra_env and settings.configured and self.data_dir == settings.DATA_DIR
-        if here and threading.current_thread() is threading.main_thread():
+        if not self._extra_env and settings.configured and self.data_dir == settings.DATA_DIR:
             from nasweb.prepare import prepare
 
             prepare(web=self.web)

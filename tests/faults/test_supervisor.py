@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -216,11 +217,37 @@ def test_a_directory_or_a_port_in_use_is_refused_before_anything_starts(
     assert running_stack(other) is None
 
 
+def test_a_stack_that_serves_others_comes_up(make_stack: Callable[..., Stack]) -> None:
+    secret = "kJ8-2hS0dPq_vX7mZr4TtLw9YbNcEf3GuAi6oHs1RxVlQ5DzMpBk"
+    stack = make_stack(
+        workers=0,
+        control=False,
+        host="0.0.0.0",
+        env={"NASWEB_HOST": "0.0.0.0", "NASWEB_ALLOWED_HOSTS": "nas.example", "NASWEB_SECRET_KEY": secret},
+    )
+    assert stack.health()["database"] == "ok"
+    with pytest.raises(StackError, match="NASWEB_SECRET_KEY"):
+        make_stack(host="0.0.0.0", env={"NASWEB_HOST": "0.0.0.0", "NASWEB_ALLOWED_HOSTS": "nas.example"})
+
+
 def test_two_stacks_run_side_by_side(make_stack: Callable[..., Stack]) -> None:
     one, two = make_stack(workers=0, control=False), make_stack(workers=0, control=False)
     assert one.port != two.port
     assert one.health()["redis"] == two.health()["redis"] == "ok"
     assert running_stack(one.data_dir) and running_stack(two.data_dir)
+
+
+def test_a_stack_on_postgres_outlives_its_restart(make_stack: Callable[..., Stack], postgres_server: Any) -> None:
+    url = postgres_server.create_database("outlives")
+    stack = make_stack(workers=1, env={"NASWEB_DATABASE_URL": url})
+    wait_until(lambda: stack.health().get("workers") == 1, "the worker is online")
+    assert not (stack.data_dir / "db.sqlite3").exists()
+    pids = stack.pids()
+    postgres_server.stop()
+    wait_until(lambda: stack.health().get("database") != "ok", "the loss is seen")
+    postgres_server.start()
+    wait_until(lambda: stack.health().get("workers") == 1, "the worker beats again")
+    assert stack.pids() == pids  # nobody had to be started again
 
 
 def test_a_worker_told_to_stop_says_goodbye(make_stack: Callable[..., Stack]) -> None:

@@ -61,12 +61,12 @@ def test_refuses_to_start(tmp_path: Path, env: dict[str, str], says: str) -> Non
 def test_serves_others_when_all_is_given(tmp_path: Path) -> None:
     done = settings_in_a_fresh_process(
         tmp_path,
-        "settings.PRODUCTION, settings.SESSION_COOKIE_SECURE, settings.CSRF_TRUSTED_ORIGINS",
+        "settings.PRODUCTION, settings.SESSION_COOKIE_SECURE, settings.CSRF_TRUSTED_ORIGINS, settings.ALLOWED_HOSTS[2]",
         NASWEB_ALLOWED_HOSTS="nas.example,.lab.example",
         NASWEB_SECRET_KEY=GOOD_SECRET,
         NASWEB_HOST="0.0.0.0",
     )
-    assert done.stdout.strip() == "True True ['https://nas.example', 'https://*.lab.example']", done.stderr
+    assert done.stdout.strip() == "True True ['https://nas.example', 'https://*.lab.example'] localhost", done.stderr
 
 
 def test_the_secret_is_made_once_and_for_its_owner_only(tmp_path: Path) -> None:
