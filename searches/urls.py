@@ -2,6 +2,7 @@
 
 from django.urls import path
 
+from searches.api.events import events
 from searches.views import (
     actions,
     compare,
@@ -38,6 +39,7 @@ urlpatterns = [
     path("searches/<int:id>/parts/<slug:tab>/", overview.parts, name="parts"),
     path("searches/<int:id>/pictures/<int:number>/", overview.winner_picture, name="picture"),
     path("searches/<int:id>/log/", overview.log, name="log"),
+    path("searches/<int:id>/events", events, name="events"),
     # -- one trial, several trials
     path("searches/<int:id>/trials/<int:number>/", trial.trial, name="trial"),
     path("searches/<int:id>/trials/<int:number>/figure/", trial.figure, name="trial_figure"),

@@ -1,0 +1,1 @@
+"""Answers for scripts of the pages: JSON."""

@@ -1,0 +1,46 @@
+"""Scratch folders of jobs: one per claim, gone with it, and swept up after workers that were killed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+from django.conf import settings
+
+_swept = threading.Event()
+
+
+def _root() -> Path:
+    return Path(settings.DATA_DIR) / "work"
+
+
+@contextmanager
+def scratch(job_id: int, claim: int) -> Iterator[Path]:
+    """An empty folder for one claim of a job; deleted afterwards."""
+    if not _swept.is_set():
+        _swept.set()
+        sweep()
+    folder = _root() / f"{socket.gethostname()}.{os.getpid()}.{job_id}.{claim}"
+    folder.mkdir(parents=True)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def sweep() -> int:
+    """Deletes what killed workers of this machine have left. Returns how many folders."""
+    number = 0
+    here = socket.gethostname()
+    for folder in _root().glob(f"{here}.*.*.*"):
+        pid = folder.name.removeprefix(f"{here}.").split(".")[0]
+        if pid.isdigit() and not psutil.pid_exists(int(pid)):
+            shutil.rmtree(folder, ignore_errors=True)
+            number += 1
+    return number

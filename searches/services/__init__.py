@@ -1,0 +1,1 @@
+"""All writes: every change of state in one short transaction with its event."""

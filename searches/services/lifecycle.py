@@ -1,0 +1,157 @@
+"""What people do to searches: create, start, pause, resume, finish, cancel, rename, archive, delete.
+
+Extending lives in `extending`; all of it is offered here, because this is where the pages look.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.files.storage import default_storage
+from django.db import IntegrityError, transaction
+
+from engine.config import SearchConfig
+from engine.log import Edit
+from searches.models import Artifact, Claim, Event, Job, LogEntry, LogLine, Point, Search, Snapshot, Trial
+from searches.services import states
+from searches.services.advance import trial_stop
+from searches.services.extending import search_extend
+from searches.services.pausing import pause, resume
+from searches.services.writing import Rejected, writing
+
+__all__ = [
+    "Rejected", "search_archive", "search_cancel", "search_create", "search_delete", "search_extend", "search_finish",
+    "search_pause", "search_rename", "search_resume", "search_start", "search_unarchive", "trial_cancel",
+]  # fmt: skip
+#: rows deleted in one transaction
+CHUNK = 2_000
+_PARTS = (Event, LogEntry, LogLine, Snapshot, Claim, Artifact, Job, Trial)
+
+
+def search_create(
+    *,
+    owner: Any,
+    config: SearchConfig,
+    start: bool,
+    submit_token: str | None = None,
+    origin: Search | None = None,
+    relation: str = "",
+) -> Search:
+    """Stores a search as a draft, and starts it where asked.
+
+    A `submit_token` that was used before finds the search it made: a second press of the button makes nothing.
+    """
+    fields = {
+        "name": config.name,
+        "config": config.to_json(),
+        "origin": origin,
+        "relation": relation or Search.Relation.NONE,
+    }
+    try:
+        with transaction.atomic():
+            search = Search.objects.create(owner=owner, submit_token=submit_token or None, **fields)
+    except IntegrityError:
+        search = Search.objects.get(owner=owner, submit_token=submit_token)
+        return search
+    if start:
+        search_start(search=search, by=owner)
+        search.refresh_from_db()
+    return search
+
+
+def _only(state: str, allowed: tuple[str, ...], what: str) -> None:
+    if state not in allowed:
+        raise Rejected(f"It is {state} and cannot be {what}.")
+
+
+def search_start(*, search: Search, by: Any) -> None:
+    """draft -> queued; the control worker takes it from there, as soon as it can be reached."""
+    with writing(search.pk) as write:
+        _only(write.search.state, (Search.State.DRAFT,), "started")
+        write.set(state=Search.State.QUEUED, reason="")
+        write.entry(Edit("start").to_json())
+        write.line("search", f"started by {by}")
+
+
+def search_pause(*, search: Search, by: Any) -> None:
+    """running -> paused, at once; what runs checkpoints and hands back within seconds."""
+    with writing(search.pk) as write:
+        _only(write.search.state, (Search.State.QUEUED, Search.State.RUNNING), "paused")
+        pause(write, f"paused by {by}")
+
+
+def search_resume(*, search: Search, by: Any) -> None:
+    """paused -> running."""
+    with writing(search.pk) as write:
+        _only(write.search.state, (Search.State.PAUSED,), "resumed")
+        resume(write, f"resumed by {by}")
+
+
+def search_finish(*, search: Search, by: Any) -> None:
+    """Ends the search phase now and keeps its results; the winner is trained fully."""
+    with writing(search.pk) as write:
+        _only(write.search.state, (Search.State.QUEUED, Search.State.RUNNING, Search.State.PAUSED), "finished")
+        write.set(state=Search.State.FINISHING, reason=f"finished by {by}")
+        states.clock_start(write)
+        write.entry(Edit("finish").to_json())
+        write.line("search", f"finished by {by}; results are kept")
+
+
+def search_cancel(*, search: Search, by: Any) -> None:
+    """Stops everything at once, for good; late results are rejected."""
+    with writing(search.pk) as write:
+        _only(write.search.state, Search.LIVE, "cancelled")
+        write.entry(Edit("cancel").to_json())
+        states.search_end(write, Search.State.STOPPED, f"cancelled by {by}")
+
+
+def search_rename(*, search: Search, by: Any, name: str) -> None:
+    """Gives it another name, in any state."""
+    with writing(search.pk) as write:
+        before = write.search.name
+        write.set(name=name)
+        write.line("search", f"renamed by {by}, was “{before}”")
+
+
+def search_archive(*, search: Search, by: Any) -> None:
+    """Takes an ended search or a draft out of the list."""
+    with writing(search.pk) as write:
+        _only(write.search.state, (*Search.ENDED, Search.State.DRAFT), "archived while it is under way")
+        write.set(archived=True)
+
+
+def search_unarchive(*, search: Search, by: Any) -> None:
+    """Puts it back into the list."""
+    with writing(search.pk) as write:
+        write.set(archived=False)
+
+
+def search_delete(*, search: Search, by: Any) -> None:
+    """Deletes a search with all it holds; a live one is cancelled first. Large ones in several transactions."""
+    with writing(search.pk) as write:
+        if write.search.state in Search.LIVE:
+            states.search_end(write, Search.State.STOPPED, f"deleted by {by}")
+        else:
+            jobs = list(Job.objects.filter(search_id=search.pk, state__in=Job.OPEN).only("id"))
+            states.jobs_cancel(write, jobs, f"deleted by {by}")
+        write.set(archived=True, best=None)
+    names = set(Artifact.objects.filter(search_id=search.pk).values_list("name", flat=True))
+    for rows in (
+        Point.objects.filter(trial__search_id=search.pk),
+        *(model.objects.filter(search_id=search.pk) for model in _PARTS),
+    ):
+        while ids := list(rows.order_by("pk").values_list("pk", flat=True)[:CHUNK]):
+            rows.model.objects.filter(pk__in=ids).delete()
+    Search.objects.filter(pk=search.pk).delete()
+    kept = set(Artifact.objects.filter(name__in=names).values_list("name", flat=True))
+    for name in names - kept:
+        default_storage.delete(name)
+
+
+def trial_cancel(*, trial: Trial, by: Any) -> None:
+    """Ends one trial at once; the search goes on."""
+    with writing(trial.search_id) as write:
+        fresh = states.trial_of(write, pk=trial.pk)
+        _only(fresh.state, (Trial.State.WAITING, Trial.State.RUNNING, Trial.State.PAUSED), "cancelled")
+        trial_stop(write, fresh, f"cancelled by {by}")
+        write.entry(Edit("cancel_trial", {"trial": fresh.number}).to_json())

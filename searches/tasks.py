@@ -1,0 +1,64 @@
+"""Celery tasks: thin. A message carries numbers only; the database is the truth."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from typing import Any
+
+from celery import Task, shared_task
+from celery.signals import worker_ready
+from django.conf import settings
+from django.db import close_old_connections
+from django.db.utils import InterfaceError, OperationalError
+
+from searches.services.advance import advance_search as advance
+from searches.services.reap import reap as reap_once
+
+log = logging.getLogger(__name__)
+#: a database that is away for a moment; what is not done after these tries is asked for again by the reaper
+_RETRY = {"max_retries": 3, "countdown": 1.0}
+
+
+@shared_task(name="searches.tasks.advance_search", bind=True, max_retries=3, ignore_result=True)
+def advance_search(self: Task, search_id: int) -> None:
+    """Decides upon the new entries of a search's log."""
+    try:
+        advance(search_id=int(search_id))
+    except (OperationalError, InterfaceError) as e:
+        close_old_connections()
+        raise self.retry(exc=e, **_RETRY) from e
+
+
+@shared_task(name="searches.tasks.run_job", bind=True, ignore_result=True)
+def run_job(self: Task, job_id: int, claim: int) -> None:
+    """Claims a job and runs it in a child process (or in this thread, where its evaluator needs none)."""
+    from searches import runner
+
+    # the name `manage.py worker` was given, or Celery's for a worker that was started otherwise
+    name = os.environ.get("NASWEB_WORKER_NAME") or str(self.request.hostname or "worker")
+    runner.run_job(int(job_id), int(claim), worker=name[:120])
+
+
+@shared_task(name="searches.tasks.reap", ignore_result=True)
+def reap() -> None:
+    """Ends expired leases, sends lost messages again, ends searches whose minutes are up."""
+    reap_once()
+
+
+@worker_ready.connect
+def start_reaper(sender: Any = None, **_kwargs: Any) -> None:
+    """In the control worker a thread of its own reaps too: the message that asks for it may be what was lost."""
+    if "control" in sender.app.amqp.queues.consume_from:
+        threading.Thread(target=_reap_for_ever, name="reaper", daemon=True).start()
+
+
+def _reap_for_ever() -> None:
+    wait = threading.Event()
+    while not wait.wait(settings.REAP_S):
+        try:
+            close_old_connections()
+            reap_once(force=False)
+        except Exception:  # the next round may do better; a reaper that gives up helps nobody
+            log.exception("reaping failed")
