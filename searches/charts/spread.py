@@ -62,15 +62,16 @@ def histogram(title: str, values: Sequence[float]) -> Histogram:
         )
         for i, n in enumerate(counts)
     )
+    first, last = si(min(values)), si(max(values))
     middle = sorted(values)[len(values) // 2]
     return Histogram(
         title=title,
         bars=bars,
         width=BINS * STEP,
         height=HEIGHT,
-        first=si(min(values)),
-        last=si(max(values)),
-        summary=f"{title} of {len(values)} sampled networks: {si(min(values))} to {si(max(values))}, median {si(middle)}",
+        first=first,
+        last=last,
+        summary=f"{title} of {len(values)} sampled networks: {first} to {last}, median {si(middle)}",
     )
 
 

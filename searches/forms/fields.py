@@ -271,8 +271,12 @@ def bounds(info: FieldInfo) -> str:
             high = v
         if (v := getattr(item, "lt", None)) is not None:
             high, below = v, True
-    first = "" if low is None else f"above {low:,}" if above else f"{low:,}" if high is not None else f"at least {low:,}"
-    last = "" if high is None else f"below {high:,}" if below else f"{high:,}" if low is not None else f"at most {high:,}"
+    first = (
+        "" if low is None else f"above {low:,}" if above else f"{low:,}" if high is not None else f"at least {low:,}"
+    )
+    last = (
+        "" if high is None else f"below {high:,}" if below else f"{high:,}" if low is not None else f"at most {high:,}"
+    )
     if first and last:
         return f"{first} {'and' if above else 'to'} {last}"
     return first or last

@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
 
 from engine import catalog
 from engine.config import SearchConfig
 from engine.data import registry
-from engine.data.spec import DataSpec
 from engine.errors import EngineError
 from searches.forms import fields
 from searches.forms import values as forms_values
 from searches.forms.check import Checked, Problem
 from searches.forms.fields import Choice, Field, Path
 from searches.forms.values import Values
+from searches.forms.words import about_words, data_short, data_words, first, schedule_words
 
 IN_VIEW = 2  # options of a space that are not folded, where it does not say which
 STRATEGIES = ("regularized_evolution", "random", "local_search", "largest_first")  # in view, in this order
 SCHEDULES = {"successive_halving": "stop weak ones early", "full": "train every network fully"}
 OBJECTIVES = (("accuracy", "maximize"), ("n_macs", "minimize"), ("n_params", "minimize"))
-METRICS = {"accuracy": "accuracy", "n_macs": "multiply-adds", "n_params": "parameters", "activation_bytes": "activation memory"}
+METRICS = {
+    "accuracy": "accuracy",
+    "n_macs": "multiply-adds",
+    "n_params": "parameters",
+    "activation_bytes": "activation memory",
+}
 LIMIT_ROWS = (("n_macs", "million"), ("n_params", "million"), ("activation_bytes", "MB"))
 BUDGET_FOLDED = ("minutes", "target", "patience")
 
@@ -112,7 +117,11 @@ def _place(form: Form, problems: list[Problem]) -> None:
             where = ".".join(map(str, path))
             form.errors.append(f"{where}: {text}" if where else text)
         else:
-            said = text if spot.path[: len(path)] == path or len(path) <= len(spot.path) else f"{_rest(path, spot.path)}: {text}"
+            said = (
+                text
+                if spot.path[: len(path)] == path or len(path) <= len(spot.path)
+                else f"{_rest(path, spot.path)}: {text}"
+            )
             spot.errors.append(said)
 
 
@@ -159,8 +168,10 @@ def _space(v: Values, checked: Checked) -> Section:
     serve, not_serve = [], []
     for name, cls in catalog.plugins("space").items():
         reason = cls.fits(checked.data) if checked.data is not None else None
-        label = f"{name}: {_first(cls.summary)}"
-        choice = Choice(name, label if not reason else f"{name}: {reason}", name == now, bool(reason), reason or cls.summary)
+        label = f"{name}: {re.split(r'[,:;] ', first(cls.summary))[0]}"
+        choice = Choice(
+            name, label if not reason else f"{name}: {reason}", name == now, bool(reason), reason or cls.summary
+        )
         (not_serve if reason else serve).append(choice)
     section = Section("space", "Space")
     if checked.data is not None:
@@ -183,7 +194,13 @@ def _space(v: Values, checked: Checked) -> Section:
     folded = [r for r in rows if r.folded]
     if folded:
         changed = [r.label for r in folded if not r.at_default]
-        state = f"{', '.join(changed)} changed" if changed else "all at their defaults" if len(folded) > 1 else "at its default"
+        state = (
+            f"{', '.join(changed)} changed"
+            if changed
+            else "all at their defaults"
+            if len(folded) > 1
+            else "at its default"
+        )
         noun = "more options" if len(folded) > 1 else "more option"
         section.folds = [Fold("fold-space", f"{len(folded)} {noun}, {state}", folded)]
     return section
@@ -194,11 +211,15 @@ def _strategy(v: Values, checked: Checked) -> Section:
     plugins = catalog.plugins("strategy")
     cls = plugins.get(now)
     section = Section("strategy", "Strategy")
-    about = _about(cls) if cls else ""
-    section.fields.append(Field(("strategy", "name"), "strategy", "select", choices=_strategies(v, checked, now), help=about))
+    about = about_words(cls) if cls else ""
+    section.fields.append(
+        Field(("strategy", "name"), "strategy", "select", choices=_strategies(v, checked, now), help=about)
+    )
     schedules = catalog.plugins("schedule")
     ordered = [n for n in SCHEDULES if n in schedules] + [n for n in schedules if n not in SCHEDULES]
-    choices = [Choice(n, SCHEDULES.get(n, n.replace("_", " ")), n == schedule, title=schedules[n].summary) for n in ordered]
+    choices = [
+        Choice(n, SCHEDULES.get(n, n.replace("_", " ")), n == schedule, title=schedules[n].summary) for n in ordered
+    ]
     if schedule not in schedules:
         choices.append(Choice(schedule, schedule, True))
     section.fields.append(
@@ -231,7 +252,9 @@ def _strategies(v: Values, checked: Checked, now: str) -> list[Choice]:
     for name in ordered:
         reason = plugins[name].supports(space, objectives) if space is not None and objectives else None
         label = name.replace("_", " ")
-        choice = Choice(name, f"{label}: {reason}" if reason else label, name == now, bool(reason), plugins[name].summary)
+        choice = Choice(
+            name, f"{label}: {reason}" if reason else label, name == now, bool(reason), plugins[name].summary
+        )
         (cannot if reason else known).append(choice)
     choices = known + cannot
     return choices if any(c.chosen for c in choices) else [*choices, Choice(now, now, True)]
@@ -248,7 +271,9 @@ def _goal(v: Values) -> Section:
             "objectives",
             "checks",
             choices=[Choice(f"{m}:{d}", f"{METRICS.get(m, m)}, {words.get(d, d)}", (m, d) in chosen) for m, d in rows],
-            help="The first one decides who is best; with several, the Pareto front is kept." if len(chosen) > 1 else "",
+            help="The first one decides who is best; with several, the Pareto front is kept."
+            if len(chosen) > 1
+            else "",
         )
     )
     for i, (metric, unit) in enumerate(LIMIT_ROWS):
@@ -272,8 +297,18 @@ def _goal(v: Values) -> Section:
 
 def _budget(v: Values, slots: int) -> Section:
     section = Section("budget", "Budget")
-    labels = {"trials": "trials", "epochs": "epochs per trial", "minutes": "running time", "target": "target", "patience": "patience"}
-    units = {"minutes": "minutes", "target": "of the first objective, e.g. 0.99", "patience": "trials without a better one"}
+    labels = {
+        "trials": "trials",
+        "epochs": "epochs per trial",
+        "minutes": "running time",
+        "target": "target",
+        "patience": "patience",
+    }
+    units = {
+        "minutes": "minutes",
+        "target": "of the first objective, e.g. 0.99",
+        "patience": "trials without a better one",
+    }
     rows = {}
     for name, info in fields.model_fields(forms_values.PARTS["budget"]).items():
         row = fields.make(("budget", name), info, v["budget"].get(name, fields.default_of(info)))
@@ -285,7 +320,9 @@ def _budget(v: Values, slots: int) -> Section:
         rows[name] = row
     together = fields.make(("parallelism",), SearchConfig.model_fields["parallelism"], v["parallelism"])
     together.label, together.help = "at the same time", ""
-    together.unit = f"{slots} {'slot' if slots == 1 else 'slots'} on the workers online" if slots else "no worker is online"
+    together.unit = (
+        f"{slots} {'slot' if slots == 1 else 'slots'} on the workers online" if slots else "no worker is online"
+    )
     section.fields = [rows["trials"], rows["epochs"], together]
     folded = [r for r in rows.values() if r.folded]
     none = {"minutes": "no limit in minutes", "target": "no target value", "patience": "no patience"}
@@ -297,7 +334,7 @@ def _budget(v: Values, slots: int) -> Section:
     about = _summary(changed) if changed else "at its defaults"
     evaluator = str(v["evaluator"]["name"])
     evaluators = catalog.plugins("evaluator")
-    ways = [Choice(n, f"{n}: {_first(c.summary)}", n == evaluator, title=c.summary) for n, c in evaluators.items()]
+    ways = [Choice(n, f"{n}: {first(c.summary)}", n == evaluator, title=c.summary) for n, c in evaluators.items()]
     if evaluator not in evaluators:
         ways.append(Choice(evaluator, evaluator, True))
     recipe.append(Field(("evaluator", "name"), "numbers from", "select", choices=ways, folded=True))
@@ -312,13 +349,19 @@ def _budget(v: Values, slots: int) -> Section:
             row.label, row.placeholder = "its epochs", "twice a trial's"
     on = v["final"].get("enabled", True)
     epochs = v["final"].get("epochs")
-    says_final = "the winner is not trained again" if on is False else f"the winner is trained fully{f', {epochs} epochs' if epochs else ''}"
+    says_final = (
+        "the winner is not trained again"
+        if on is False
+        else f"the winner is trained fully{f', {epochs} epochs' if epochs else ''}"
+    )
     section.folds.append(Fold("fold-final", says_final, final))
     return section
 
 
 # -- pieces ----------------------------------------------------------------------------------------
-def _options(kind: str, name: str, given: Values, *, all_folded: bool = False, base: Values | None = None) -> list[Field]:
+def _options(
+    kind: str, name: str, given: Values, *, all_folded: bool = False, base: Values | None = None
+) -> list[Field]:
     model = forms_values.options_model(kind, name)
     if model is None:
         return []
@@ -350,50 +393,3 @@ def _summary(rows: list[Field], most: int = 4) -> str:
         said.append(f"{row.label} {text}")
     more = f" and {len(said) - most} more" if len(said) > most else ""
     return ", ".join(said[:most]) + more
-
-
-def _first(text: str) -> str:
-    first = text.split(". ")[0].rstrip(".")
-    return first[:1].lower() + first[1:] if first[1:2].islower() or first[1:2] == " " else first
-
-
-def _about(cls: type[Any]) -> str:
-    """"Real et al. 2019; keeps trying near what did well"."""
-    source = str(cls.reference).split(",")[0]
-    return f"{source}; {_first(cls.summary)}" if source else str(cls.summary)
-
-
-def data_short(data: DataSpec) -> str:
-    """What kind of samples: "8×8 images"."""
-    if len(data.input_shape) == 3:
-        return f"{data.input_shape[1]}×{data.input_shape[2]} images"
-    if len(data.input_shape) == 2:
-        return f"signals of length {data.input_shape[1]}"
-    return f"tables of {data.input_shape[0]} columns"
-
-
-def data_words(data: DataSpec) -> str:
-    """What the data is: "8×8 grey images, 10 classes; 1,077 train, 360 validation, 360 sealed test"."""
-    shape = data.input_shape
-    if len(shape) == 3:
-        colour = {1: "grey ", 3: "colour "}.get(shape[0], f"{shape[0]}-channel ")
-        what = f"{shape[1]}×{shape[2]} {colour}images"
-    else:
-        what = data_short(data)
-    sizes = data.sizes
-    parts = [f"{sizes[k]:,} {word}" for k, word in (("train", "train"), ("validation", "validation"), ("test", "sealed test")) if sizes.get(k)]
-    return f"{what}, {data.n_classes:,} classes; {', '.join(parts)}"
-
-
-def schedule_words(v: Values, checked: Checked) -> str:
-    """What the schedule will do with the epochs of a trial."""
-    name = str(v["schedule"]["name"])
-    cls = catalog.plugins("schedule").get(name)
-    if cls is None:
-        return ""
-    if checked.config is not None and checked.config.schedule.name == name:
-        try:
-            return str(cls.sentence(checked.config.options("schedule"), checked.config.budget.epochs))
-        except (EngineError, ValueError):
-            return str(cls.summary)
-    return str(cls.summary)

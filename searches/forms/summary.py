@@ -12,11 +12,11 @@ from django.contrib.auth.models import AbstractBaseUser
 from engine import catalog
 from engine.config import SearchConfig
 from engine.errors import EngineError
+from searches.charts.insight import clock
 from searches.charts.spread import Histogram, histogram, si
 from searches.forms.check import Checked
 from searches.forms.sections import Form
 from searches.models import Job, Search
-from searches.selectors.listing import clock
 from searches.selectors.preflight import estimate, preflight_status
 from searches.services.preflight import TOKEN, preflight_request
 
@@ -79,25 +79,40 @@ def summarise(form: Form, checked: Checked, time: Time, *, slots: int, n_workers
     if config and time.short:
         out = Summary(f"About {time.short}", f" for {trials}{on}.", needs, time)
     elif config:
-        caveat = needs or {"offline": "No worker is online.", "waiting": "The time is being measured.", "running": "The time is being measured."}.get(time.state, "")
+        caveat = needs or {
+            "offline": "No worker is online.",
+            "waiting": "The time is being measured.",
+            "running": "The time is being measured.",
+        }.get(time.state, "")
         out = Summary(trials, f"{on}.", caveat, time)
     else:
         out = Summary("", "", needs, time)
         out.lead, out.caveat = needs, ""
     if facts:
         out.space_fact = f"{facts.size:,} architectures." if facts.size < 10**15 else f"{facts.size:.2g} architectures."
-        five, last = 0.05, 0.95
+        middle = {m: [si(facts.quantile(m, share)) for share in (0.05, 0.95)] for m in ("n_params", "n_macs")}
         out.space_rest = (
-            f"{facts.n_sampled:,} sampled: {si(facts.quantile('n_params', five))} to {si(facts.quantile('n_params', last))} "
-            f"parameters, {si(facts.quantile('n_macs', five))} to {si(facts.quantile('n_macs', last))} multiply-adds (middle 90 %)."
+            f"{facts.n_sampled:,} sampled: {' to '.join(middle['n_params'])} parameters, "
+            f"{' to '.join(middle['n_macs'])} multiply-adds (middle 90 %)."
         )
-        out.histograms = [histogram("parameters", facts.costs["n_params"]), histogram("multiply-adds", facts.costs["n_macs"])]
+        out.histograms = [
+            histogram("parameters", facts.costs["n_params"]),
+            histogram("multiply-adds", facts.costs["n_macs"]),
+        ]
         out.outline = facts.outline
     if config:
         out.strategy_fact, out.strategy_rest = strategy_words(config)
     if wrong:
-        names = [f.label or str(f.path[-1]) for f in form.every() if f.errors]
-        out.why_not = f"Start opens when {_list(names[:3])} {'is' if len(names) == 1 else 'are'} right." if names else "Start opens when the problem above is solved."
+        names = [
+            f"the limit of {f.before.removesuffix(' at most')}" if f.before else f"“{f.label}”"
+            for f in form.every()
+            if f.errors
+        ]
+        out.why_not = (
+            f"Start opens when {_list(names[:3])} {'is' if len(names) == 1 else 'are'} right."
+            if names
+            else "Start opens when the problem above is solved."
+        )
     return out
 
 
@@ -120,9 +135,7 @@ def measured_key(config: SearchConfig) -> str:
     return hashlib.sha256(json.dumps({k: plain[k] for k in MEASURED}, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def time_of(
-    *, owner: AbstractBaseUser, checked: Checked, kept: dict[str, Any], slots: int, ask: bool
-) -> Time:
+def time_of(*, owner: AbstractBaseUser, checked: Checked, kept: dict[str, Any], slots: int, ask: bool) -> Time:
     """The time this search will take, from the preflight of this form; asks for one where `ask` says so.
 
     Args:
@@ -143,7 +156,11 @@ def time_of(
     if not ask:
         return Time("none", rest="Not measured yet.")
     if not slots:
-        return Time("offline", "no worker is online", ", so nothing can be measured. Start one with “make run” or “manage.py worker”.")
+        return Time(
+            "offline",
+            "no worker is online",
+            ", so nothing can be measured. Start one with “make run” or “manage.py worker”.",
+        )
     try:
         search = preflight_request(owner=owner, config=config)
     except EngineError as e:

@@ -21,7 +21,13 @@ Values = dict[str, Any]
 #: models of the parts that are the same for every search
 PARTS: dict[str, type[BaseModel]] = {"training": Recipe, "budget": Budget, "final": Final}
 KINDS = ("space", "strategy", "schedule", "evaluator")
-DEFAULTS = {"data": "digits", "space": "layers", "strategy": "regularized_evolution", "schedule": "full", "evaluator": "trained"}
+DEFAULTS = {
+    "data": "digits",
+    "space": "layers",
+    "strategy": "regularized_evolution",
+    "schedule": "full",
+    "evaluator": "trained",
+}
 #: what the form's limits are typed in, of one unit of the metric
 LIMIT_UNITS = {"n_macs": Decimal(10**6), "n_params": Decimal(10**6), "activation_bytes": Decimal(10**6)}
 LONGEST_YAML = 100_000
@@ -61,7 +67,9 @@ def data_of(values: Values) -> tuple[DataSpec | None, list[tuple[fields.Path, st
     except (DataError, OSError) as e:
         return None, [(("evaluator",), str(e))]
     try:
-        return registry.spec(str(part.get("name", DEFAULTS["data"])), {k: v for k, v in part.items() if k != "name"}), []
+        return registry.spec(
+            str(part.get("name", DEFAULTS["data"])), {k: v for k, v in part.items() if k != "name"}
+        ), []
     except InvalidConfig as e:
         return None, list(e.errors)
     except (DataError, OSError) as e:
@@ -75,12 +83,16 @@ def fresh(*, parallelism: int = 2) -> Values:
     for kind in KINDS:
         values[kind] = {"name": DEFAULTS[kind]}
     values["space"] |= suggested(DEFAULTS["space"], data)
-    values |= {"objectives": [{"metric": "accuracy", "direction": "maximize"}], "limits": {}, "parallelism": max(1, parallelism)}
+    values |= {
+        "objectives": [{"metric": "accuracy", "direction": "maximize"}],
+        "limits": {},
+        "parallelism": max(1, parallelism),
+    }
     return complete(values)
 
 
 def complete(values: Values) -> Values:
-    """The same search with every part present, so that the form has something to show; problems are left as they are."""
+    """The same search with every part present, for the form to show; problems are left as they are."""
     out = dict(values)
     out.setdefault("schema", SCHEMA)
     out.setdefault("name", "")

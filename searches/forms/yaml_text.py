@@ -76,9 +76,7 @@ def lines(values: Values, checked: Checked) -> list[Line]:
     for path, text in checked.problems:
         if (at := _line_of(path, made)) is not None:
             said.setdefault(at, []).append(text)
-    return [
-        Line(line.path, line.indent, line.key, line.rest, " ".join(said.get(i, []))) for i, line in enumerate(made)
-    ]
+    return [Line(line.path, line.indent, line.key, line.rest, " ".join(said.get(i, []))) for i, line in enumerate(made)]
 
 
 def _changed(given: Values, model: type[BaseModel] | None, always: tuple[str, ...] = ()) -> Values:
@@ -96,11 +94,16 @@ def _changed(given: Values, model: type[BaseModel] | None, always: tuple[str, ..
 
 
 def _part(key: str, value: Any) -> list[Line]:
+    if key == "limits" and isinstance(value, Mapping):
+        value = {k: int(v) if isinstance(v, float) and v.is_integer() else v for k, v in value.items()}
     if isinstance(value, Mapping):
         flow = fields.flow(value)
         if len(key) + len(flow) + 2 <= WIDE and key != "limits":
             return [Line((key,), "", key, f" {flow}")]
-        return [Line((key,), "", key, ""), *(Line((key, str(k)), "  ", str(k), f" {_scalar(v)}") for k, v in value.items())]
+        return [
+            Line((key,), "", key, ""),
+            *(Line((key, str(k)), "  ", str(k), f" {_scalar(v)}") for k, v in value.items()),
+        ]
     if isinstance(value, list) and value and all(isinstance(v, Mapping) for v in value):
         return [Line((key,), "", key, ""), *(Line((key, i), "  - ", "", fields.flow(v)) for i, v in enumerate(value))]
     return [Line((key,), "", key, f" {_scalar(value)}")]

@@ -13,7 +13,7 @@ from PIL import Image
 from engine.data import registry
 from engine.data.spec import DataSpec
 from engine.errors import EngineError
-from searches.forms.sections import data_short, data_words
+from searches.forms.words import data_short, data_words
 
 PICTURES = 12
 

@@ -18,6 +18,8 @@ from django.db.models import Count, F, Max, Q, RowRange, Sum, Window
 from django.db.models.functions import Lower, RowNumber
 from django.utils import timezone
 
+from searches.charts.insight import clock
+from searches.charts.spark import spark_path
 from searches.models import Artifact, Search, Trial
 from searches.selectors.overview import elapsed_s
 from searches.selectors.searches import searches_of
@@ -145,7 +147,10 @@ def listing(*, user: AbstractBaseUser | AnonymousUser, view: View) -> Listing:
     tally = mine.aggregate(
         archived_n=Count("pk", filter=Q(archived=True)),
         all_n=Count("pk"),
-        **{f"live_{s}": Count("pk", filter=Q(archived=False, state=s)) for s in (S.RUNNING, S.FINISHING, S.QUEUED, S.FAILED, S.PAUSED, S.DRAFT)},
+        **{
+            f"live_{s}": Count("pk", filter=Q(archived=False, state=s))
+            for s in (S.RUNNING, S.FINISHING, S.QUEUED, S.FAILED, S.PAUSED, S.DRAFT)
+        },
     )
     counts = shown.aggregate(**{f"n_{name.replace('-', '_')}": Count("pk", filter=q) for name, q in FILTERS.items()})
     rows = shown.filter(FILTERS[view.filter]).order_by(*SORTS[view.sort][int(view.descending)])
@@ -180,8 +185,16 @@ def _rows(searches: Sequence[Search], *, slots: int) -> list[Row]:
             tick["percent"] = min(100, round(100 * epochs / max(1, target)))
         ticks[search_id].append(tick)
     steps = best_so_far([s.pk for s in searches])
-    sizes = dict(Artifact.objects.filter(search__in=searches).values("search").annotate(n=Sum("bytes")).values_list("search", "n"))
-    return [_row(s, now, ticks.get(s.pk), steps.get(s.pk, []), int(sizes.get(s.pk) or 0), s.pk in few, slots) for s in searches]
+    sizes = dict(
+        Artifact.objects.filter(search__in=searches)
+        .values("search")
+        .annotate(n=Sum("bytes"))
+        .values_list("search", "n")
+    )
+    return [
+        _row(s, now, ticks.get(s.pk), steps.get(s.pk, []), int(sizes.get(s.pk) or 0), s.pk in few, slots)
+        for s in searches
+    ]
 
 
 def best_so_far(ids: Sequence[int]) -> dict[int, list[tuple[int, float]]]:
@@ -194,7 +207,9 @@ def best_so_far(ids: Sequence[int]) -> dict[int, list[tuple[int, float]]]:
         Trial.objects.filter(search__in=list(ids), state=Trial.State.COMPLETED, accuracy__isnull=False)
         .annotate(
             at=Window(RowNumber(), partition_by="search_id", order_by=order),
-            before=Window(Max("accuracy"), partition_by="search_id", order_by=order, frame=RowRange(start=None, end=-1)),
+            before=Window(
+                Max("accuracy"), partition_by="search_id", order_by=order, frame=RowRange(start=None, end=-1)
+            ),
         )
         .filter(Q(before__isnull=True) | Q(accuracy__gt=F("before")))
         .order_by("search_id", "at")
@@ -213,7 +228,13 @@ def _thin(steps: list[tuple[int, float]]) -> list[tuple[int, float]]:
 
 
 def _row(
-    s: Search, now: datetime, ticks: list[dict[str, Any]] | None, steps: list[tuple[int, float]], size: int, few: bool, slots: int
+    s: Search,
+    now: datetime,
+    ticks: list[dict[str, Any]] | None,
+    steps: list[tuple[int, float]],
+    size: int,
+    few: bool,
+    slots: int,
 ) -> Row:
     budget = _budget(s)
     ended = s.n_completed + s.n_pruned + s.n_failed + s.n_cancelled
@@ -236,7 +257,8 @@ def _row(
         done=f"{ended:,} of {budget:,}",
         percent=min(100.0, 100 * ended / max(1, budget)),
         ticks=all_ticks,
-        tick_label=f"{ended} of {budget} trials: " + (", ".join(f"{n} {w}" for w, n in states.items() if n) or "none yet"),
+        tick_label=f"{ended} of {budget} trials: "
+        + (", ".join(f"{n} {w}" for w, n in states.items() if n) or "none yet"),
         best="–" if s.best is None or s.best.accuracy is None else f"{100 * s.best.accuracy:.1f}",
         how=_how(s.best),
         steps=steps,
@@ -284,7 +306,13 @@ def _now(s: Search, ended: int, budget: int, now: datetime, slots: int) -> tuple
         left = left_s(s, ended, budget, now)
         if left is not None:
             return f"about {clock(left)} left, {s.n_running} running", ""
-        return (f"{s.n_running} running" if s.n_running else str(wait["why"]) if wait else "the first trials are on their way"), ""
+        return (
+            f"{s.n_running} running"
+            if s.n_running
+            else str(wait["why"])
+            if wait
+            else "the first trials are on their way"
+        ), ""
     final = s.best.final.get("metrics", {}) if s.best and s.best.final else {}
     if "test_accuracy" in final:
         n = int(final.get("n_test", 0))
@@ -336,37 +364,11 @@ def _headline(tally: dict[str, int], rows: list[Row], *, slots: int) -> tuple[st
     return verb, ".", caveat
 
 
-def spark_path(steps: Sequence[tuple[int, float]], last: int, width: int = 112, height: int = 24) -> tuple[str, tuple[float, float] | None]:
-    """A step line of the best so far, and its end; empty for fewer than one step."""
-    if not steps:
-        return "", None
-    low, high = steps[0][1], steps[-1][1]
-
-    def x(at: int) -> float:
-        return round(1 + (width - 6) * (at - 1) / max(1, last - 1), 1)
-
-    def y(value: float) -> float:
-        return round(height - 4 - (height - 8) * ((value - low) / (high - low) if high > low else 0.5), 1)
-
-    path = f"M{x(steps[0][0])},{y(steps[0][1])}"
-    for at, value in steps[1:]:
-        path += f"H{x(at)}V{y(value)}"
-    end = (x(last), y(high))
-    return f"{path}H{end[0]}", end
-
-
 def megabytes(n: int) -> str:
     """Megabytes: whole ones, one decimal below ten, 0 for nothing."""
     if not n:
         return "0"
     return f"{max(n / MB, 0.1):.1f}" if n < 10 * MB else f"{n / MB:,.0f}"
-
-
-def clock(seconds: float) -> str:
-    """4:12, or 1:04:12."""
-    whole = max(0, round(seconds))
-    hours, rest = divmod(whole, 3600)
-    return f"{hours}:{rest // 60:02d}:{rest % 60:02d}" if hours else f"{rest // 60}:{rest % 60:02d}"
 
 
 def age(seconds: float) -> str:
@@ -379,4 +381,3 @@ def age(seconds: float) -> str:
         return f"{seconds // 3600:.0f} h"
     days = int(seconds // 86_400)
     return "yesterday" if days == 1 else f"{days:,} days"
-

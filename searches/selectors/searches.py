@@ -28,9 +28,15 @@ class SearchNotFound(Search.DoesNotExist, Http404):
     """No such search, or somebody else's: over HTTP both are a 404."""
 
 
+class TrialNotFound(Trial.DoesNotExist, Http404):
+    """No such trial in the search."""
+
+
 def searches_of(user: AbstractBaseUser | AnonymousUser) -> QuerySet[Search]:
     """A person's own searches; drafts that only carry a preflight are nobody's."""
-    return Search.objects.filter(owner_id=user.pk).exclude(Q(submit_token__startswith=TOKEN, submit_token__isnull=False))
+    return Search.objects.filter(owner_id=user.pk).exclude(
+        Q(submit_token__startswith=TOKEN, submit_token__isnull=False)
+    )
 
 
 def search_get(*, user: AbstractBaseUser | AnonymousUser, id: int) -> Search:
@@ -45,6 +51,21 @@ def search_get(*, user: AbstractBaseUser | AnonymousUser, id: int) -> Search:
     if search is None:
         raise SearchNotFound("no such search")
     return search
+
+
+def trial_get(*, user: AbstractBaseUser | AnonymousUser, id: int, number: int) -> Trial:
+    """A trial of one of the person's own searches, with that search in it. Two queries.
+
+    Raises:
+        SearchNotFound: no such search, or it belongs to another person.
+        TrialNotFound: the search has no trial of this number.
+    """
+    search = search_get(user=user, id=id)
+    trial = search.trials.filter(number=number).first() if 0 < number < 2**31 else None
+    if trial is None:
+        raise TrialNotFound(f"this search has no trial #{number}")
+    trial.search = search
+    return trial
 
 
 def searches_get(*, user: AbstractBaseUser | AnonymousUser, ids: Sequence[str]) -> list[Search]:

@@ -41,15 +41,31 @@ def worker_rows(*, user: AbstractBaseUser | AnonymousUser) -> list[WorkerRow]:
     mine: dict[str, list[dict[str, Any]]] = defaultdict(list)
     others: dict[str, int] = defaultdict(int)
     running = Job.objects.filter(state=Job.State.RUNNING).order_by("started_at", "pk")
-    rows = running.values("kind", "worker", "progress", "fidelity", "search_id", owner=F("search__owner_id"), search_name=F("search__name"), number=F("trial__number"), trial_name=F("trial__name"))
+    rows = running.values(
+        "kind",
+        "worker",
+        "progress",
+        "fidelity",
+        "search_id",
+        owner=F("search__owner_id"),
+        search_name=F("search__name"),
+        number=F("trial__number"),
+        trial_name=F("trial__name"),
+    )
     for job in rows[:500]:
         if job["owner"] != user.pk:
             others[job["worker"]] += 1
             continue
         progress = job["progress"] or {}
         epochs = progress.get("epochs") or job["fidelity"]
-        job["words"] = {"train": "trains", "final": "trains fully", "preflight": "measures a preflight"}.get(job["kind"], job["kind"])
-        job["epoch"] = f"epoch {progress['epoch']} of {epochs}" if progress.get("epoch") is not None and epochs else str(progress.get("phase", ""))
+        job["words"] = {"train": "trains", "final": "trains fully", "preflight": "measures a preflight"}.get(
+            job["kind"], job["kind"]
+        )
+        job["epoch"] = (
+            f"epoch {progress['epoch']} of {epochs}"
+            if progress.get("epoch") is not None and epochs
+            else str(progress.get("phase", ""))
+        )
         mine[job["worker"]].append(job)
     out = []
     for w in workers:

@@ -142,7 +142,9 @@ def _back(request: HttpRequest, default: str, *, gone: Search | None = None) -> 
     wanted = request.POST.get("next", "")
     if gone is not None and f"/searches/{gone.pk}/" in wanted:
         return default
-    ours = url_has_allowed_host_and_scheme(wanted, allowed_hosts={request.get_host()}, require_https=request.is_secure())
+    ours = url_has_allowed_host_and_scheme(
+        wanted, allowed_hosts={request.get_host()}, require_https=request.is_secure()
+    )
     return wanted if wanted and ours else default
 
 

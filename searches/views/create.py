@@ -91,7 +91,7 @@ def _with_data(values: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 def _next_name(name: str) -> str:
-    """"Digits" → "Digits 2" → "Digits 3"."""
+    """ "Digits" → "Digits 2" → "Digits 3"."""
     found = re.fullmatch(r"(.*\S)\s+(\d{1,4})", name)
     base, number = (found[1], int(found[2]) + 1) if found else (name, 2)
     return f"{base[:190]} {number}"
@@ -106,7 +106,11 @@ def _submit(request: HttpRequest, key: str, origin: Search | None, relation: str
     if not checked.ok:
         _keep(request, key, state)
         return _page(request, key, origin, relation, state, checked=checked, focus_error=True, status=422)
-    replaces = origin if origin is not None and origin.state == Search.State.DRAFT and relation == Search.Relation.EDITED else None
+    replaces = (
+        origin
+        if origin is not None and origin.state == Search.State.DRAFT and relation == Search.Relation.EDITED
+        else None
+    )
     try:
         search = lifecycle.search_create(
             owner=request.user,
@@ -179,7 +183,9 @@ def part(request: HttpRequest, part: str) -> HttpResponse:
     context = _context(request, key, state, checked, ask=True)
     _keep(request, key, state)
     context |= {"oob": part in ("fields", "paste"), "kept": "draft kept just now", "part": part}
-    template = "searches/_form_fields_answer.html" if part in ("fields", "paste") else "searches/_form_summary_answer.html"
+    template = (
+        "searches/_form_fields_answer.html" if part in ("fields", "paste") else "searches/_form_summary_answer.html"
+    )
     return render(request, template, context)
 
 
@@ -201,14 +207,16 @@ def _page(
     draft = origin is not None and origin.state == Search.State.DRAFT and relation == Search.Relation.EDITED
     kept_at = state.get("at")
     ago = age(max(0.0, time.time() - kept_at)) if restored and kept_at else ""
+    ago = {"": "", "now": "just now", "yesterday": "yesterday"}.get(ago, f"{ago} ago")
+    query = f"from={origin.pk}&" if origin and key.startswith("from-") else ""
     context |= {
         "title": "Edit the draft" if draft else titles.get(relation, "New search"),
         "origin": None if draft else origin,
         "key": key,
         "token": state["token"],
         "action": request.path,
-        "fresh_url": f"{request.path}?{'from=' + str(origin.pk) + '&' if origin and key.startswith('from-') else ''}fresh=1",
-        "kept": f"draft kept {'just now' if ago == 'now' else ago + ' ago' if ago != 'yesterday' else ago}" if ago else "",
+        "fresh_url": f"{request.path}?{query}fresh=1",
+        "kept": f"draft kept {ago}" if ago else "",
         "restored": restored,
         "focus_error": focus_error,
         "oob": False,
@@ -231,7 +239,9 @@ def _context(request: HttpRequest, key: str, state: dict[str, Any], checked: Che
         "lines": lines,
         "yaml": "\n".join(line.text for line in lines) + "\n",
         "yaml_full": checked.config.to_yaml() if checked.config else "",
-        "state_json": json.dumps({"errors": form.by_field, "folds": form.folds, "ok": checked.ok, "why": summary.why_not}),
+        "state_json": json.dumps(
+            {"errors": form.by_field, "folds": form.folds, "ok": checked.ok, "why": summary.why_not}
+        ),
         "outline_json": json.dumps(summary.outline) if summary.outline else "",
         "parts_url": reverse("searches:form_part", args=["summary"]).removesuffix("summary/"),
         "key": key,

@@ -41,7 +41,12 @@ def search_list(request: HttpRequest) -> HttpResponse:
             }
         )
     chips = [
-        {"words": WORDS.get(name, name), "count": found.counts[name], "href": view.address(filter=name), "now": name == view.filter}
+        {
+            "words": WORDS.get(name, name),
+            "count": found.counts[name],
+            "href": view.address(filter=name),
+            "now": name == view.filter,
+        }
         for name in FILTERS
     ]
     context = {

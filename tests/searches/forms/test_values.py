@@ -46,7 +46,12 @@ CONFIGS = [
     {"objectives": [{"metric": "n_macs", "direction": "minimize"}, {"metric": "accuracy", "direction": "maximize"}]},
     {"space": {"name": "layers", "depth": [3], "skip": [True], "dropout": [0.0, 0.25]}},
     {"strategy": {"name": "random"}, "schedule": {"name": "successive_halving", "eta": 2.5, "keep": 0.4}},
-    {"training": {"flip": True, "learning_rate": 1e-05}, "final": {"enabled": False}, "seed": 2**62, "duplicates": "written"},
+    {
+        "training": {"flip": True, "learning_rate": 1e-05},
+        "final": {"enabled": False},
+        "seed": 2**62,
+        "duplicates": "written",
+    },
     {"budget": {"trials": 7, "epochs": 3, "minutes": 1.5, "target": 0.99, "patience": 4}, "parallelism": 3},
     {"data": {"name": "digits", "split_seed": 5}},
 ]
@@ -108,7 +113,15 @@ def test_every_problem_stands_at_its_field():
     )
     form = build(values, check(values))
     at = form.by_field
-    for name in ("name", "space.depth", "space.width", "budget.trials", "budget.epochs", "limits.n_params", "data.split_seed"):
+    for name in (
+        "name",
+        "space.depth",
+        "space.width",
+        "budget.trials",
+        "budget.epochs",
+        "limits.n_params",
+        "data.split_seed",
+    ):
         assert at[name], name
     assert at["budget.trials"] == ["Must be at least 1 (received '0')."]
     assert {text.split(":")[0] for text in at[""]} == {"budget.nope", "unknown"}

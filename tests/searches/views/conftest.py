@@ -22,12 +22,12 @@ def config_json(name="Digits", **changes):
 
 @pytest.fixture
 def mira(db):
-    return get_user_model().objects.create_user("mira", password="x")
+    return get_user_model().objects.create_user("mira")
 
 
 @pytest.fixture
 def jonas(db):
-    return get_user_model().objects.create_user("jonas", password="x")
+    return get_user_model().objects.create_user("jonas")
 
 
 @pytest.fixture

@@ -6,7 +6,20 @@ from django.test import Client
 from searches.models import Search
 
 pytestmark = pytest.mark.django_db
-ALL = ["start", "pause", "resume", "finish", "cancel", "extend", "clone", "edit", "rename", "archive", "unarchive", "delete"]
+ALL = [
+    "start",
+    "pause",
+    "resume",
+    "finish",
+    "cancel",
+    "extend",
+    "clone",
+    "edit",
+    "rename",
+    "archive",
+    "unarchive",
+    "delete",
+]
 
 
 def do(page, search, action, **data):

@@ -31,7 +31,16 @@ def test_workers_online_gone_and_what_they_do(page, mira, jonas, make, worker):
     search = make(mira, "Mine", state="running", accuracies=[0.9])
     other = make(jonas, "Secret", state="running")
     trial = search.trials.get()
-    Job.objects.create(search=search, trial=trial, kind="train", state="running", worker="cpu-1", fidelity=25, progress={"epoch": 4, "epochs": 25}, started_at=now)
+    Job.objects.create(
+        search=search,
+        trial=trial,
+        kind="train",
+        state="running",
+        worker="cpu-1",
+        fidelity=25,
+        progress={"epoch": 4, "epochs": 25},
+        started_at=now,
+    )
     Job.objects.create(search=other, kind="train", state="running", worker="cpu-1", started_at=now)
     Job.objects.create(search=search, kind="train", state="waiting")
     text = page.get("/workers/").content.decode()

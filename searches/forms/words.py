@@ -1,0 +1,63 @@
+"""Data sets and methods in one line each."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from engine import catalog
+from engine.data.spec import DataSpec
+from engine.errors import EngineError
+from searches.forms.check import Checked
+from searches.forms.values import Values
+
+
+def first(text: str) -> str:
+    """The first sentence, to stand behind a colon."""
+    first = text.split(". ")[0].rstrip(".")
+    return first[:1].lower() + first[1:] if first[1:2].islower() or first[1:2] == " " else first
+
+
+def about_words(cls: type[Any]) -> str:
+    """ "Real et al. 2019; keeps trying near what did well"."""
+    source = str(cls.reference).split(",")[0]
+    return f"{source}; {first(cls.summary)}" if source else str(cls.summary)
+
+
+def data_short(data: DataSpec) -> str:
+    """What kind of samples: "8×8 images"."""
+    if len(data.input_shape) == 3:
+        return f"{data.input_shape[1]}×{data.input_shape[2]} images"
+    if len(data.input_shape) == 2:
+        return f"signals of length {data.input_shape[1]}"
+    return f"tables of {data.input_shape[0]} columns"
+
+
+def data_words(data: DataSpec) -> str:
+    """What the data is: "8×8 grey images, 10 classes; 1,077 train, 360 validation, 360 sealed test"."""
+    shape = data.input_shape
+    if len(shape) == 3:
+        colour = {1: "grey ", 3: "colour "}.get(shape[0], f"{shape[0]}-channel ")
+        what = f"{shape[1]}×{shape[2]} {colour}images"
+    else:
+        what = data_short(data)
+    sizes = data.sizes
+    parts = [
+        f"{sizes[k]:,} {word}"
+        for k, word in (("train", "train"), ("validation", "validation"), ("test", "sealed test"))
+        if sizes.get(k)
+    ]
+    return f"{what}, {data.n_classes:,} classes; {', '.join(parts)}"
+
+
+def schedule_words(v: Values, checked: Checked) -> str:
+    """What the schedule will do with the epochs of a trial."""
+    name = str(v["schedule"]["name"])
+    cls = catalog.plugins("schedule").get(name)
+    if cls is None:
+        return ""
+    if checked.config is not None and checked.config.schedule.name == name:
+        try:
+            return str(cls.sentence(checked.config.options("schedule"), checked.config.budget.epochs))
+        except (EngineError, ValueError):
+            return str(cls.summary)
+    return str(cls.summary)
