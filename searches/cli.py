@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
@@ -64,8 +64,27 @@ def read_config(path: Path, *, name: str | None = None, seed: int | None = None)
         config = SearchConfig.parse(value)
         _check_together(config)
     except InvalidConfig as e:
-        raise FileErrors([f"{path}: {'.'.join(map(str, at)) or 'search'}: {text}" for at, text in e.errors]) from e
+        problems = [(".".join(map(str, at)) or "search", _help(value, at, text)) for at, text in e.errors]
+        raise FileErrors([f"{path}: {at}: {text}" for at, text in problems]) from e
     return config
+
+
+def _help(value: Any, at: tuple[str | int, ...], text: str) -> str:
+    """The message; where a field is unknown, with those there are."""
+    if not text.startswith("Extra inputs"):
+        return text
+    from engine import catalog
+
+    fields: Iterable[str] = SearchConfig.model_fields
+    if len(at) > 1:
+        part = SearchConfig.model_fields.get(str(at[0]))
+        if at[0] in catalog.KINDS:
+            given = value[at[0]]
+            fields = ["name", *catalog.get(str(at[0]), given["name"]).Options.model_fields]
+        elif part is not None:
+            fields = getattr(part.annotation, "model_fields", ())
+    names = ", ".join(sorted("schema" if name == "schema_" else name for name in fields))
+    return f"there is no such field; there are {names}" if names else text
 
 
 def _check_together(config: SearchConfig) -> None:
