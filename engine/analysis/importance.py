@@ -84,13 +84,13 @@ def by_option(
         if not any(active for active, _ in seen):
             continue
         between = sum(s.count * (s.mean - total.mean) ** 2 for s in seen.values())
-        share = between / total.squares if len(seen) > 1 and total.squares > 0 else math.nan
-        row = DecisionRow(name, min(1.0, share))
+        share = min(1.0, between / total.squares) if len(seen) > 1 and total.squares > 0 else math.nan
+        row = DecisionRow(name, share)
         for (active, option), s in seen.items():
             sd = math.sqrt(s.squares / (s.count - 1)) if s.count > 1 else math.nan
             row.options.append(OptionRow(name, option, active, s.count, s.mean, s.low, s.high, sd, s.best))
         out.append(row)
-    return sorted(out, key=lambda r: -r.share if math.isfinite(r.share) else 1.0)
+    return sorted(out, key=lambda r: (not math.isfinite(r.share), -r.share if math.isfinite(r.share) else 0.0))
 
 
 @dataclass
