@@ -18,6 +18,7 @@ from engine.data.arrays import Arrays, normalize
 from engine.errors import EngineError, Interrupted
 from engine.training import checkpoint
 from engine.training.augment import Augmentation, draw
+from engine.training.depthwise import speed_up
 from engine.training.device import Setting
 from engine.training.ema import MovingAverage, named_tensors
 from engine.training.flat import FlatParameters
@@ -121,6 +122,8 @@ class Trainer:
         self.flat = FlatParameters(self.module)
         self.average = MovingAverage(self.module, self.flat, recipe.ema) if recipe.ema > 0 else None
         self.optimizer = Optimizer(self.flat, recipe)
+        if device.type == "cpu":
+            speed_up(self.module)  # after the average was copied from it
         n, size = len(data.train_y), recipe.batch_size
         # a last batch of one sample has no variance for a batch norm: it is left out of this epoch
         self.bounds = [(i, min(i + size, n)) for i in range(0, n, size) if n - i > 1 or n == 1]
