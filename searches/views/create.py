@@ -6,12 +6,14 @@ import json
 import re
 import secrets
 import time
+from datetime import timedelta
 from typing import Any
 
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST
 
 from engine.data import registry
@@ -29,6 +31,7 @@ from searches.services import lifecycle
 from searches.services.writing import Rejected
 
 SESSION = "search_forms"
+DOUBLE_CLICK = timedelta(seconds=10)
 KEPT = 5  # forms under way per person
 KEY = re.compile(r"new|(?:from|edit)-[1-9]\d{0,17}")
 TOKEN = re.compile(r"[A-Za-z0-9_-]{16,48}")
@@ -58,6 +61,8 @@ def _form(request: HttpRequest, key: str, origin: Search | None, relation: str) 
         _forget(request, key)
         return redirect(request.path + (f"?from={origin.pk}" if key.startswith("from-") and origin else ""))
     state = _state(request, key)
+    if state.get("token") and _made_by(request, state["token"]) is not None:
+        state = {}  # a late answer to what was typed came after Start: that form is done with
     restored = "values" in state
     if not restored:
         state["values"] = _first_values(origin, relation, _slots()[0])
@@ -142,12 +147,19 @@ def _sent_before(request: HttpRequest) -> HttpResponse | None:
     token = _token(request)
     if not token:
         return None
-    made = searches_of(request.user).filter(submit_token=_stored(request, token)).first()
+    made = _made_by(request, token)
     if made is None:
         return None
+    if timezone.now() - made.created_at > DOUBLE_CLICK:
+        messages.info(request, "That form was sent before and made this search. Clone it to make another one.")
     if made.state == Search.State.DRAFT:
         return redirect("searches:edit", id=made.pk)
     return redirect("searches:detail", id=made.pk)
+
+
+def _made_by(request: HttpRequest, token: str) -> Search | None:
+    """The search that a form with this token has made already."""
+    return searches_of(request.user).filter(submit_token=_stored(request, token)).first()
 
 
 def _token(request: HttpRequest) -> str:
@@ -181,7 +193,10 @@ def part(request: HttpRequest, part: str) -> HttpResponse:
     checked = check(values)
     state["values"] = json.loads(json.dumps(values, default=str))
     context = _context(request, key, state, checked, ask=True)
-    _keep(request, key, state)
+    if (token := _token(request)) and _made_by(request, token) is None:
+        _keep(request, key, state | {"token": token})
+    elif not token:
+        _keep(request, key, state)
     context |= {"oob": part in ("fields", "paste"), "kept": "draft kept just now", "part": part}
     template = (
         "searches/_form_fields_answer.html" if part in ("fields", "paste") else "searches/_form_summary_answer.html"
@@ -221,7 +236,9 @@ def _page(
         "focus_error": focus_error,
         "oob": False,
     }
-    return render(request, "searches/new.html", context, status=status)
+    response = render(request, "searches/new.html", context, status=status)
+    response["Cache-Control"] = "no-store"  # Back shows a form that can be sent, not the one that was
+    return response
 
 
 def _context(request: HttpRequest, key: str, state: dict[str, Any], checked: Checked, *, ask: bool) -> dict[str, Any]:

@@ -5,8 +5,10 @@ import json
 import re
 import subprocess
 import sys
+from datetime import timedelta
 
 import pytest
+from django.utils import timezone
 
 from searches.models import Job, Search
 
@@ -42,6 +44,25 @@ def test_a_second_press_of_start_makes_no_second_search(page):
     assert set(places) == {f"/searches/{Search.objects.get().pk}/"}
     # a fresh form has a token of its own
     assert hidden(page.get(NEW).content.decode(), "token") != token
+
+
+def test_a_late_answer_does_not_bring_the_sent_form_back(page):
+    token = hidden(page.get(NEW).content.decode(), "token")
+    page.post(NEW, {"name": "Mine", "token": token})
+    page.post(f"{NEW}summary/", {"form:key": "new", "name": "Mine", "token": token})
+    response = page.get(NEW)
+    assert hidden(response.content.decode(), "token") != token
+    assert 'value="Mine"' not in response.content.decode()
+    assert response["Cache-Control"] == "no-store"
+
+
+def test_a_stale_form_leads_to_what_it_made_and_says_so(page):
+    token = hidden(page.get(NEW).content.decode(), "token")
+    page.post(NEW, {"name": "Mine", "token": token})
+    Search.objects.update(created_at=timezone.now() - timedelta(minutes=5))
+    response = page.post(NEW, {"name": "Changed", "token": token})
+    assert response["Location"] == f"/searches/{Search.objects.get().pk}/"
+    assert "made this search" in page.get("/").content.decode()
 
 
 def test_problems_stand_at_their_fields_and_nothing_is_made(page):
