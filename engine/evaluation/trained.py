@@ -275,14 +275,19 @@ class TrainedSession(Session):
         )
 
     def _choose(self, work: Work, architecture: Architecture, device: Any, emit: Emit) -> Setting:
-        """The setting: the checkpoint's, else the given one, else the one settled on, else a probe's."""
+        """The setting: the checkpoint's, else the given one, else the one settled on, else a probe's.
+
+        `work.extra` may carry `"setting"` (this one), `"settings"` (by device model, as the search recorded them), and
+        `"settings_folder"`, where the first trial on a device model leaves its choice for those beside it.
+        """
         from engine.training import checkpoint
-        from engine.training.device import Setting
+        from engine.training.device import Setting, device_model
         from engine.training.probe import candidates, fixed, probe, settle
 
         if work.checkpoint is not None:
             return Setting.model_validate(checkpoint.load(work.checkpoint)[1]["setting"])
-        given = fixed(work.extra.get("setting")) or self._setting
+        settled = work.extra.get("settings") or {}
+        given = fixed(work.extra.get("setting") or settled.get(device_model(device))) or self._setting
         if given is not None:
             return given
         recipe = self.config.training

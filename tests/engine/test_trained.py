@@ -18,6 +18,7 @@ from engine.data.arrays import normalize
 from engine.errors import DataError, Interrupted
 from engine.evaluation.base import Report
 from engine.evaluation.trained import TrainedSession
+from engine.training.device import device_model
 from engine.training.inference import reference_logits
 from tests.engine.training.networks import SMALL, Small, network, never, session, work
 
@@ -228,6 +229,18 @@ def test_a_given_setting_is_used_without_a_probe(tmp_path: Path) -> None:
     report = s.evaluate(work(tmp_path, fidelity=1, extra={"setting": given}), events.append, never)
     assert {k: report.cost[k] for k in given} == given
     assert not [e for e in events if e["kind"] == "log"]
+
+
+def test_what_the_search_recorded_for_this_device_model_is_used(tmp_path: Path) -> None:
+    given = {"precision": "bfloat16", "layout": "channels_last", "threads": 1}
+    other = {"precision": "float32", "layout": "contiguous", "threads": 1}
+    settings = {device_model(torch.device("cpu")): given, "another machine": other}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.cuda, "is_available", lambda: False)
+        report = session(precision="auto").evaluate(
+            work(tmp_path, fidelity=1, extra={"settings": settings}), quiet, never
+        )
+    assert {k: report.cost[k] for k in given} == given
 
 
 def test_other_data_than_the_search_was_made_with_is_refused(tmp_path: Path) -> None:
