@@ -1,14 +1,17 @@
 """Finds the plug-ins: one file, one class each.
 
 Every module of the packages below is imported once; a class with a `name` of its own that derives from the kind's
-base is a plug-in. Nothing is registered by hand, and nothing here imports torch.
+base is a plug-in. Nothing is registered by hand, and nothing here imports torch. Modules elsewhere join by their names
+in the environment variable `NASWEB_PLUGINS` (separated by commas); every process must be able to import them.
 """
 
 from __future__ import annotations
 
 import importlib
 import inspect
+import os
 import pkgutil
+from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
@@ -28,12 +31,9 @@ def plugins(kind: str) -> dict[str, type[Any]]:
     """All plug-ins of a kind by name, sorted by name."""
     package_name, base_module, base_name = KINDS[kind]
     base = getattr(importlib.import_module(base_module), base_name)
-    package = importlib.import_module(package_name)
     found: dict[str, type[Any]] = {}
-    for info in pkgutil.iter_modules(package.__path__):
-        if info.ispkg or info.name.startswith("_"):
-            continue
-        module = importlib.import_module(f"{package_name}.{info.name}")
+    for module_name in _modules(package_name):
+        module = importlib.import_module(module_name)
         for _, cls in inspect.getmembers(module, inspect.isclass):
             if issubclass(cls, base) and cls.__module__ == module.__name__ and "name" in cls.__dict__:
                 name: str = cls.__dict__["name"]
@@ -41,6 +41,15 @@ def plugins(kind: str) -> dict[str, type[Any]]:
                     raise RuntimeError(f"two plug-ins of kind {kind} are called {name!r}")
                 found[name] = cls
     return dict(sorted(found.items()))
+
+
+def _modules(package_name: str) -> Iterator[str]:
+    """Names of the modules in which plug-ins may stand: the package's own, then those the environment names."""
+    package = importlib.import_module(package_name)
+    for info in pkgutil.iter_modules(package.__path__):
+        if not info.ispkg and not info.name.startswith("_"):
+            yield f"{package_name}.{info.name}"
+    yield from filter(None, map(str.strip, os.environ.get("NASWEB_PLUGINS", "").split(",")))
 
 
 def get(kind: str, name: str) -> type[Any]:

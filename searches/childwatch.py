@@ -52,6 +52,15 @@ class Orders(Protocol):
     order: str
 
 
+def warm_up() -> None:
+    """Starts the fork server, which loads torch once, so that the first job need not wait for it."""
+    from multiprocessing import forkserver
+
+    with _starting, child.clean_environment():
+        _context.set_forkserver_preload(list(child.PRELOAD))
+        forkserver.ensure_running()
+
+
 def start_child(job: dict[str, Any]) -> tuple[ForkServerProcess, Connection]:
     """Forks a child off the fork server; the server is started with the first one, without secrets."""
     ours, theirs = _context.Pipe()

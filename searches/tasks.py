@@ -13,6 +13,7 @@ from django.conf import settings
 from django.db import close_old_connections
 from django.db.utils import InterfaceError, OperationalError
 
+from searches import prompt  # noqa: F401 - connects itself to the workers' signals
 from searches.services.advance import advance_search as advance
 from searches.services.reap import reap as reap_once
 
@@ -48,10 +49,15 @@ def reap() -> None:
 
 
 @worker_ready.connect
-def start_reaper(sender: Any = None, **_kwargs: Any) -> None:
+def get_going(sender: Any = None, **_kwargs: Any) -> None:
     """In the control worker a thread of its own reaps too: the message that asks for it may be what was lost."""
-    if "control" in sender.app.amqp.queues.consume_from:
+    queues = sender.app.amqp.queues.consume_from
+    if "control" in queues:
         threading.Thread(target=_reap_for_ever, name="reaper", daemon=True).start()
+    if "trials" in queues:
+        from searches.childwatch import warm_up
+
+        warm_up()
 
 
 def _reap_for_ever() -> None:
