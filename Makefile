@@ -42,7 +42,7 @@ test-processes: $(STAMP)
 	$(PYTEST) -q -m "faults or browser"
 
 bench: $(STAMP)
-	$(PY) -m benchmarks
+	$(PY) -m benchmarks all
 
 clean:
 	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -1,4 +1,4 @@
-"""Lists the benchmarks, or runs some: `python -m benchmarks [NAME...] [-- ARGUMENTS OF THE LAST ONE]`."""
+"""Lists the benchmarks, or runs some: `python -m benchmarks [NAME... | all] [-- ARGUMENTS OF THE LAST ONE]`."""
 
 from __future__ import annotations
 
@@ -31,6 +31,8 @@ def main(argv: list[str]) -> int:
         for name, line in have.items():
             print(f"{name:{width}}  {line}")
         return 0
+    if names == ["all"]:
+        names = list(have)
     if unknown := [name for name in names if name not in have]:
         print(f"no benchmark is called {unknown[0]!r}; there are {', '.join(have)}", file=sys.stderr)
         return 2
