@@ -266,7 +266,7 @@ def test_preflight_measures_every_architecture_given(tmp_path: Path) -> None:
     # the extrapolated epoch is a real one's, within what a shared machine does to a clock
     begun = time.perf_counter()
     s.evaluate(work(tmp_path, architecture=Architecture.from_json(given[1]), fidelity=2), quiet, never)
-    assert 0.3 < 2 * rows[1]["epoch_s"] / (time.perf_counter() - begun) < 3
+    assert 0.2 < 2 * rows[1]["epoch_s"] / (time.perf_counter() - begun) < 5
 
 
 def test_a_last_batch_of_one_sample_is_left_out(tmp_path: Path) -> None:
