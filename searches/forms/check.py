@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pathlib as files
 import re
 from dataclasses import dataclass, field
 from typing import Any
+
+from django.conf import settings
 
 from engine import catalog
 from engine.config import PlugIn, SearchConfig
@@ -62,7 +65,9 @@ class Checked:
 
 def check(values: dict[str, Any]) -> Checked:
     """Checks values as `searches.forms.values` makes them; never raises for what a person typed."""
-    out = Checked()
+    out = Checked(problems=_foreign_paths(values))
+    if out.problems:  # before anything is opened
+        return out
     try:
         out.config = SearchConfig.parse(values)
     except InvalidConfig as e:
@@ -83,6 +88,27 @@ def check(values: dict[str, Any]) -> Checked:
         out.problems += _limits(out.config, out.facts, out.data)
         out.problems += _supports(out.config, out.data)
     out.problems = [(path, sentence(text)) for path, text in _unique(out.problems)]
+    return out
+
+
+def _foreign_paths(values: dict[str, Any]) -> list[Problem]:
+    """Paths that somebody else's form must not reach: a stack that serves others reads its own data folder only.
+
+    On a local stack the person at the form is the person at the shell, and any file of theirs may be named.
+    """
+    if not settings.PRODUCTION:
+        return []
+    root = files.Path(settings.DATA_DIR).resolve()
+    out: list[Problem] = []
+    for part, name in (("evaluator", "table"), ("data", "folder")):
+        given = values.get(part)
+        text = given.get(name) if isinstance(given, dict) else None
+        if not isinstance(text, str) or not text or text == "synthetic":
+            continue
+        if not files.Path(text).resolve().is_relative_to(root):
+            out.append(
+                ((part, name), f"on a shared server files are read from its data folder only, not from {text[:80]!r}")
+            )
     return out
 
 
