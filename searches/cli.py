@@ -374,9 +374,10 @@ def summary(search: Search) -> list[str]:
     ]
     if search.best is not None:
         best = search.best
+        wrong = "" if best.n_wrong is None else f"{best.n_wrong} of {best.n_samples} wrong, "
         lines.append(
             f"   best #{best.number} {best.name}: {_percent(best.accuracy)} on validation, "
-            f"{best.n_wrong} of {best.n_samples} wrong, {best.n_params or 0:,} parameters"
+            f"{wrong}{best.n_params or 0:,} parameters"
         )
         final = best.final.get("metrics", {})
         if "test_accuracy" in final:
