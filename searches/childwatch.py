@@ -89,7 +89,8 @@ class ChildRun:
         self.claimed, self.job, self.claim = claimed, claimed.job, claimed.claim
         self.config, self.data, self.folder, self.orders = config, data, folder, orders
         self.points: list[dict[str, Any]] = []
-        self.lines: list[tuple[str, str]] = []
+        started = f"started on {self.job.worker}, job {self.job.pk}, claim {self.claim}"
+        self.lines: list[tuple[str, str]] = [("claim", started)]
         self.progress: dict[str, Any] = {}
         self.last: dict[str, Any] | None = None
         self.checkpoint: str | None = None

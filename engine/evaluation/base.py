@@ -98,7 +98,7 @@ class Work:
         fidelity: epochs to reach in all.
         max_fidelity: horizon of the learning-rate schedule, fixed for the trial.
         seed, replicate: of the training.
-        checkpoint: path of a checkpoint to resume, or None. A missing or broken one is an error, never a silent restart.
+        checkpoint: path of a checkpoint to resume, or None. A missing or broken one is an error, no restart.
         folder: where the session may write (`checkpoint.safetensors` and other artifacts).
         trial: the trial's number, for messages.
         extra: kind-specific JSON (preflight: {"architectures": [...]}).

@@ -119,7 +119,7 @@ class TrainedSession(Session):
                 trainer.restore(work.checkpoint)
             emit({"kind": "phase", "phase": "train"})
             path = work.folder / "checkpoint.safetensors"
-            scores = trainer.run(work.fidelity, emit, should_stop, path)
+            scores = trainer.run(work.fidelity, self._told(emit, work), should_stop, path)
         metrics = {"accuracy": scores.accuracy, "loss": scores.loss}
         artifacts = {"checkpoint": str(path)}
         if work.kind == "final":
@@ -212,6 +212,25 @@ class TrainedSession(Session):
         )
 
     # -- parts --------------------------------------------------------------------------------
+    def _told(self, emit: Emit, work: Work) -> Emit:
+        """Passes events on, and says some epochs in the log: about ten of a whole training, and the last."""
+        every = max(1, work.max_fidelity // 10)
+        n = self.spec.sizes["validation"]
+
+        def tell(event: dict[str, Any]) -> None:
+            emit(event)
+            if event["kind"] != "epoch" or (event["epoch"] % every and event["epoch"] != work.fidelity):
+                return
+            wrong = n - round(event["accuracy"] * n)
+            message = (
+                f"{event['epoch']:>3} of {work.max_fidelity}   loss {event['train_loss']:.3f}   "
+                f"validation {100 * event['accuracy']:.1f} %   {wrong:,} wrong   "
+                f"{event['samples_per_s']:,.0f} samples/s"
+            )
+            emit({"kind": "log", "what": "epoch", "message": message})
+
+        return tell
+
     def _load(self, emit: Emit) -> Arrays:
         if self._arrays is None:
             emit({"kind": "phase", "phase": "data"})

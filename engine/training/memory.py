@@ -10,11 +10,12 @@ import torch
 
 
 class PeakMemory:
-    """Bytes a stretch of work added at its peak.
+    """Bytes that are taken at the peak of a stretch of work: what a trial needs, to see how many fit.
 
-    On a GPU: what torch allocated. On Linux's CPU side: how far the high-water mark of this process rose above where
-    it stood at the start; the mark is set back first (`/proc/self/clear_refs`). Elsewhere: growth of the resident set
-    between start and end, a lower bound.
+    On a GPU: what torch allocated. On Linux's CPU side: the high-water mark of this process, libraries and all; the
+    mark is set back at the start (`/proc/self/clear_refs`). Elsewhere: the resident set at the end, a lower bound.
+    The whole is measured and not what was added: the allocator keeps what an earlier stretch has freed, and a second
+    network would seem to cost nothing.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -22,18 +23,16 @@ class PeakMemory:
         if device.type == "cuda":
             torch.cuda.synchronize(device)
             torch.cuda.reset_peak_memory_stats(device)
-            self.start = torch.cuda.memory_allocated(device)
         else:
             with contextlib.suppress(OSError):
                 Path("/proc/self/clear_refs").write_text("5")
-            self.start = psutil.Process().memory_info().rss
 
-    def added(self) -> int:
-        """Bytes, at least 0."""
+    def peak(self) -> int:
+        """Bytes."""
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
-            return int(torch.cuda.max_memory_allocated(self.device)) - self.start
-        return max(0, _high_water() - self.start)
+            return int(torch.cuda.max_memory_allocated(self.device))
+        return _high_water()
 
 
 def _high_water() -> int:

@@ -29,8 +29,8 @@ def measure(
     """Runs a few training steps and one validation.
 
     Returns:
-        `{"n_params", "memory_bytes", "step_s", "epoch_s", "samples_per_s"}`; memory is what network, optimizer,
-        activations and data add to the process; an epoch includes its validation.
+        `{"n_params", "memory_bytes", "step_s", "epoch_s", "samples_per_s"}`; memory is the process's peak (the
+        device's on a GPU); an epoch includes its validation.
     """
     with repeatable(device, setting.threads):
         memory = PeakMemory(device)
@@ -51,7 +51,7 @@ def measure(
         epoch_s = step_s * len(trainer.bounds) + evaluation_s
         return {
             "n_params": sum(p.numel() for p in trainer.module.parameters()),
-            "memory_bytes": memory.added(),
+            "memory_bytes": memory.peak(),
             "step_s": step_s,
             "epoch_s": epoch_s,
             "samples_per_s": len(trainer.data.train_y) / (step_s * len(trainer.bounds)),

@@ -189,9 +189,18 @@ def test_the_reference_does_not_depend_on_the_caller_s_thread_count() -> None:
 
 def test_peak_memory_sees_what_is_freed_again() -> None:
     memory = PeakMemory(CPU)
+    before = memory.peak()
     block = torch.ones(50 * 2**20 // 4)
     del block
-    assert 40 * 2**20 < memory.added() < 500 * 2**20
+    assert 40 * 2**20 < memory.peak() - before < 500 * 2**20
+
+
+def test_peak_memory_forgets_an_earlier_peak() -> None:
+    first = PeakMemory(CPU)
+    block = torch.ones(200 * 2**20 // 4)
+    del block
+    high = first.peak()
+    assert PeakMemory(CPU).peak() < high - 100 * 2**20
 
 
 def test_the_probe_never_chooses_a_slower_setting_and_measures_each() -> None:
