@@ -1,4 +1,4 @@
-"""Plug-ins for tests of the machinery (`NASWEB_PLUGINS=tests.plugins`): trainings and strategies that go wrong on order."""
+"""Plug-ins for tests of the machinery (`NASWEB_PLUGINS=tests.plugins`): they go wrong on order."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ from engine.log import Action, Finish, Promote, Start, Stop
 from searches.models import Job, Search, Snapshot, Trial
 from searches.services import finals, states
 from searches.services.conductors import Held, entries_next, load, shelf, trial_values
-from searches.services.enqueue import job_enqueue
+from searches.services.enqueue import advance_enqueue, job_enqueue
 from searches.services.events import TRIAL_FIELDS
 from searches.services.jsonable import jsonable
 from searches.services.writing import Rejected, Write, writing
@@ -39,30 +39,38 @@ def advance_search(*, search_id: int) -> int:
     Errors of the strategy, of a plug-in or of the data end the search with their reason; errors of the database are
     raised (the next message, or the reaper, tries again).
     """
+    done = 0
+    shelf.want(search_id)
+    while shelf.take(search_id):
+        try:
+            done += _advance(search_id)
+        finally:
+            shelf.release(search_id)
+    return done
+
+
+def _advance(search_id: int) -> int:
     done = lost = 0
-    with shelf.lock(search_id):
-        while lost < LOST_RACES:
-            search = (
-                Search.objects.only("state", "cursor", "n_entries", "decided").filter(pk=search_id).first()
-            )
-            if search is None or search.state not in Search.LIVE or search.decided:
-                shelf.drop(search_id)
-                return done
-            if search.cursor == search.n_entries:
-                return done
-            try:
-                n = _decide(search_id, search.cursor)
-            except DatabaseError:
-                shelf.drop(search_id)
-                raise
-            except Exception as e:
-                # Not only the errors that plug-ins raise on purpose: a search must never say "running" for ever.
-                shelf.drop(search_id)
-                log.warning("Search %s has failed: %s", search_id, e, exc_info=not isinstance(e, EngineError))
-                _fail(search_id, search.cursor, e)
-                return done
-            done += n
-            lost = 0 if n else lost + 1
+    while lost < LOST_RACES:
+        search = Search.objects.only("state", "cursor", "n_entries", "decided").filter(pk=search_id).first()
+        if search is None or search.state not in Search.LIVE or search.decided:
+            shelf.drop(search_id)
+            break
+        if search.cursor == search.n_entries:
+            break
+        try:
+            n = _decide(search_id, search.cursor)
+        except DatabaseError:
+            shelf.drop(search_id)
+            raise
+        except Exception as e:
+            # Not only the errors that plug-ins raise on purpose: a search must never say "running" for ever.
+            shelf.drop(search_id)
+            log.warning("Search %s has failed: %s", search_id, e, exc_info=not isinstance(e, EngineError))
+            _fail(search_id, search.cursor, e)
+            break
+        done += n
+        lost = 0 if n else lost + 1
     return done
 
 
@@ -268,12 +276,14 @@ def _fail(search_id: int, cursor: int, error: Exception) -> None:
 def views_flush() -> None:
     """Writes views that were held back (see `Held.views_due`); called by the reaper of the control worker."""
     for search_id, held in shelf.all():
-        if not held.views_due:
+        if not held.views_due or not shelf.take(search_id, wanted=False):
             continue
-        with shelf.lock(search_id):
-            if shelf.get(search_id, held.cursor) is not held:
-                continue
-            views = jsonable(held.conductor.views())
-            changed = Search.objects.filter(pk=search_id, cursor=held.cursor).update(views=views)
-            if changed:
+        try:
+            if shelf.get(search_id, held.cursor) is held:
+                views = jsonable(held.conductor.views())
+                Search.objects.filter(pk=search_id, cursor=held.cursor).update(views=views)
                 held.views_cursor, held.views_at = held.cursor, time.monotonic()
+        finally:
+            shelf.release(search_id)
+        if shelf.wanted(search_id):
+            advance_enqueue(search_id)

@@ -59,17 +59,42 @@ class Held:
 
 
 class Shelf:
-    """The conductors of this process, and one lock per search."""
+    """The conductors of this process; one thread at a time advances a search, and no thread waits for another.
+
+    A strategy that thinks for long holds up its own search and nothing else: who finds a search busy leaves a wish
+    behind, and the thread that is at it looks again when it is done.
+    """
 
     def __init__(self) -> None:
         self._held: OrderedDict[int, Held] = OrderedDict()
-        self._locks: dict[int, threading.Lock] = {}
+        self._wanted: set[int] = set()
+        self._busy: set[int] = set()
         self._guard = threading.Lock()
 
-    def lock(self, search_id: int) -> threading.Lock:
-        """Held while this process advances a search."""
+    def want(self, search_id: int) -> None:
+        """Somebody is to look at this search (again)."""
         with self._guard:
-            return self._locks.setdefault(search_id, threading.Lock())
+            self._wanted.add(search_id)
+
+    def wanted(self, search_id: int) -> bool:
+        """Whether somebody left a wish behind."""
+        with self._guard:
+            return search_id in self._wanted
+
+    def take(self, search_id: int, *, wanted: bool = True) -> bool:
+        """Begins with a search that is wanted and that nobody is at; `release` it afterwards."""
+        with self._guard:
+            if search_id in self._busy or (wanted and search_id not in self._wanted):
+                return False
+            if wanted:
+                self._wanted.discard(search_id)
+            self._busy.add(search_id)
+            return True
+
+    def release(self, search_id: int) -> None:
+        """Done with it, for now."""
+        with self._guard:
+            self._busy.discard(search_id)
 
     def get(self, search_id: int, cursor: int) -> Held | None:
         """The conductor that has seen exactly `cursor` entries; any other is dropped."""
@@ -91,7 +116,7 @@ class Shelf:
                 self._held.popitem(last=False)
 
     def drop(self, search_id: int) -> None:
-        """Forgets it (the lock stays: somebody may hold it)."""
+        """Forgets it."""
         with self._guard:
             self._held.pop(search_id, None)
 

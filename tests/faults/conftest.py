@@ -48,7 +48,8 @@ class Site:
         folder = self.folder / str(self._runs)
         folder.mkdir()
         evaluator = {"name": "acted", "folder": str(folder), **(acted or {})}
-        given = {"budget": {"trials": trials, "epochs": epochs}, "evaluator": evaluator, "final": {"enabled": False}, **config}
+        budget = {"trials": trials, "epochs": epochs}
+        given = {"budget": budget, "evaluator": evaluator, "final": {"enabled": False}, **config}
         return Run(self, folder, int(self.remote.create(config=given)["id"]))
 
 

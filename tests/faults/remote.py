@@ -52,7 +52,8 @@ class Remote:
     # -- waiting ---------------------------------------------------------------------------------
     def ended(self, search: int, *, timeout_s: float = 60) -> dict[str, Any]:
         """The search once it has ended; its rows fit together then."""
-        wait_until(lambda: self.state(search=search) in ENDED, f"search {search} ends", timeout_s=timeout_s, every_s=0.1)
+        what = f"search {search} ends"
+        wait_until(lambda: self.state(search=search) in ENDED, what, timeout_s=timeout_s, every_s=0.1)
         value: dict[str, Any] = self.look(search=search)
         assert value["wrong"] == [], value["wrong"]
         return value
@@ -67,11 +68,11 @@ class Remote:
         return dict(wait_until(check, what, timeout_s=timeout_s, every_s=0.05))
 
 
-# -- what the other process does ----------------------------------------------------------------------------------------
+# -- what the other process does --------------------------------------------------------------------------------------
 def create(config: dict[str, Any]) -> dict[str, Any]:
     """Creates and starts a search; how long the answer took."""
-    from tests.factories import config_make
     from searches.services import lifecycle
+    from tests.factories import config_make
 
     parsed = config_make(**config)
     began = time.monotonic()
@@ -123,8 +124,8 @@ def look(search: int) -> dict[str, Any]:
         ),
         "jobs": list(
             Job.objects.filter(search_id=search).order_by("id").values(
-                "id", "trial__number", "kind", "state", "claim", "failures", "losses", "worker", "fidelity", "checkpoint",
-                "progress",
+                "id", "trial__number", "kind", "state", "claim", "failures", "losses", "worker", "fidelity",
+                "checkpoint", "progress",
             )
         ),
         "claims": list(
