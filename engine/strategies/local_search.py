@@ -88,7 +88,7 @@ class LocalSearch(Strategy):
         self.left -= 1
         again = f" again, after {len(self.optima)} local {'optimum' if len(self.optima) == 1 else 'optima'}"
         why = f"random, {self.of - self.left} of {self.of} to start{again if self.optima else ''}"
-        return Proposal(found, why=why, by=self.name)
+        return Proposal(found, why=why, by="random")
 
     def _move(self, trial: int, order_seed: int) -> None:
         self.centre, self.order_seed, self.position = trial, order_seed, 0

@@ -77,7 +77,7 @@ class RegularizedEvolution(Strategy):
             start = (
                 f"random, {number} of {self.size} to start with" if number <= self.size else "random, nobody is alive"
             )
-            return Proposal(found, why=start, by=self.name)
+            return Proposal(found, why=start, by="random")
         for _ in range(TRIES // REDRAWS):
             parent = self._tournament(rng)
             for _ in range(REDRAWS):
@@ -89,7 +89,7 @@ class RegularizedEvolution(Strategy):
         found = self.draw(rng)
         if found is None:
             return self.nothing_new()
-        return Proposal(found, why="random: the neighbourhood of the population is used up", by=self.name)
+        return Proposal(found, why="random: the neighbourhood of the population is used up", by="random")
 
     def _tournament(self, rng: np.random.Generator) -> TrialEntry:
         drawn = rng.permutation(len(self.population))[: self.sample]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -67,8 +67,8 @@ class Figure:
     def to_json(self) -> dict[str, Any]:
         """JSON as `static/js/core/charts.js` reads it.
 
-        Where the chart is narrow, labels named "wide" go, those named "end" keep their number only, and the right margin
-        that held them is given back.
+        Where the chart is narrow, labels named "wide" go, those named "end" keep their number only, those named
+        "short:TEXT" say the text, and the right margin that held them is given back.
         """
         layout = dict(self.layout)
         height = layout.pop("height", 288)
@@ -83,18 +83,22 @@ class Figure:
         if self.empty:
             out["empty"] = self.empty
         notes = layout.get("annotations") or []
-        short = [
-            {"text": ""}
-            if n.get("name") == "wide"
-            else {"text": n["text"].split(" ")[0]}
-            if n.get("name") == "end"
-            else {}
-            for n in notes
-        ]
+        short = [_shortened(n) for n in notes]
         if any(short):
-            ends = any(n.get("name") == "end" for n in notes)
+            ends = any("text" in n for n in short)
             out["small"] = {"layout": {"annotations": short, "margin": {"r": 44 if ends else 8}}}
         return out
+
+
+def _shortened(note: Mapping[str, Any]) -> dict[str, Any]:
+    """What changes in a label where the chart is narrow."""
+    name, text = str(note.get("name", "")), str(note["text"])
+    if name == "wide":
+        return {"visible": False}
+    bold = "<b>%s</b>" if text.startswith("<b>") else "%s"
+    if name == "end":
+        return {"text": bold % text.removeprefix("<b>").removesuffix("</b>").split(" ")[0]}
+    return {"text": bold % name.removeprefix("short:")} if name.startswith("short:") else {}
 
 
 def percent(share: float) -> float:
@@ -126,10 +130,16 @@ class Axis:
     ceiling: float
     step: float
 
+    @property
+    def height(self) -> float:
+        """From floor to ceiling."""
+        return self.ceiling - self.floor
+
     def to_layout(self, **more: Any) -> dict[str, Any]:
         """Plotly's y axis."""
         pad = (self.ceiling - self.floor) * 0.01
-        return {"range": [self.floor, self.ceiling + pad], "dtick": self.step, **more}
+        decimals = {} if self.step >= 1 else {"tickformat": ".1f"}
+        return {"range": [self.floor, self.ceiling + pad], "dtick": self.step, **decimals, **more}
 
 
 def accuracy_axis(values: Sequence[float], *, whole: bool = False, top: float = 0.0) -> Axis:
@@ -171,6 +181,16 @@ def thin(items: Sequence[T], value: Callable[[T], float], limit: int = MAX_POINT
         chosen = {max(span, key=lambda i: value(items[i])), min(span, key=lambda i: value(items[i])), a, (a + b) // 2}
         kept.extend(sorted(chosen))
     return [items[i] for i in kept]
+
+
+def apart(items: Sequence[T], place: Callable[[T], tuple[float, float]], dx: float, dy: float) -> list[T]:
+    """Those items, in their order, whose labels do not lie on one that comes before: nearer than dx and dy to it."""
+    kept: list[T] = []
+    for item in items:
+        x, y = place(item)
+        if all(abs(x - a) >= dx or abs(y - b) >= dy for a, b in map(place, kept)):
+            kept.append(item)
+    return kept
 
 
 def note(x: float, y: float, text: str, *, colour: str = "ink-2", strong: bool = False, **more: Any) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -34,6 +35,7 @@ def learning_curves(
     metric: str = "accuracy",
     whole: bool = False,
     total: int | None = None,
+    height: int = 240,
 ) -> Figure:
     """The chosen in their category's colour and dash, the others as ghosts.
 
@@ -44,16 +46,29 @@ def learning_curves(
         metric: "accuracy" or "loss".
         whole: show all values, not only the robust range.
         total: how many trials the sample of `others` and the chosen stand for.
+        height: in pixels.
     """
     accuracy = metric == "accuracy"
 
     def values(c: Curve) -> list[float]:
         return [percent(v) if accuracy else round(v, 4) for _, v in c.points]
 
-    last = [values(c)[-1] for c in [*chosen, *others] if c.points and c.state not in ("pruned", "failed")]
+    # the chosen are all in view, of the others those that were trained to the end
+    last = [values(c)[-1] for c in others if c.points and c.state not in ("pruned", "failed")]
     axis = accuracy_axis(last, whole=whole) if accuracy else None
+    if accuracy and chosen:
+        ends = [values(c)[-1] for c in chosen if c.points]
+        top = max([v for c in [*chosen, *others] for v in values(c)], default=0.0)
+        axis = accuracy_axis([*last, *ends], whole=whole or bool(ends and min(ends) > max(ends) - 20), top=top)
     if axis and not whole:  # a little more below than the ends need: where the curves come from
-        axis = Axis(max(0.0, axis.floor - 2 * axis.step), axis.ceiling, axis.step * (2 if axis.step < 20 else 1))
+        more = (2 if others else 4) * axis.step
+        step = next(
+            (s for s in (0.5, 1, 2, 5, 10, 20) if s >= axis.step and (axis.ceiling - axis.floor + more) / s <= 7), 20
+        )
+        axis = Axis(
+            max(0.0, math.floor((axis.floor - more) / step) * step), math.ceil(axis.ceiling / step) * step, step
+        )
+    unit = " %" if accuracy else ""
     data: list[dict[str, Any]] = []
     for curve in others:
         data.append(
@@ -66,11 +81,11 @@ def learning_curves(
                 "opacity": 0.55,
                 "cliponaxis": True,
                 "name": escape(curve.label),
-                "hovertemplate": f"{escape(curve.label)}<br>epoch %{{x}}: %{{y}}{' %' if accuracy else ''}<extra></extra>",
+                "hovertemplate": f"{escape(curve.label)}<br>epoch %{{x}}: %{{y}}{unit}<extra></extra>",
             }
         )
     notes = []
-    ends = _spread([values(c)[-1] if c.points else 0.0 for c in chosen], axis)
+    moved = _spread([values(c)[-1] if c.points else 0.0 for c in chosen], axis, height - 56)
     last_epoch = max((c.points[-1][0] for c in [*chosen, *others] if c.points), default=1)
     for i, curve in enumerate(chosen):
         data.append(
@@ -82,30 +97,31 @@ def learning_curves(
                 "line": {"width": 2, "color": f"role:cat-{i % 8 + 1}", "dash": DASHES[i % 4]},
                 "cliponaxis": True,
                 "name": escape(curve.label),
-                "hovertemplate": f"{escape(curve.label)}<br>epoch %{{x}}: %{{y}}{' %' if accuracy else ''}<extra></extra>",
+                "hovertemplate": f"{escape(curve.label)}<br>epoch %{{x}}: %{{y}}{unit}<extra></extra>",
             }
         )
         if curve.points:
             notes.append(
                 note(
                     curve.points[-1][0], values(curve)[-1], escape(curve.label),
-                    colour=f"cat-{i % 8 + 1}", strong=True, xanchor="left", xshift=6, yshift=ends[i], name="end",
+                    colour=f"cat-{i % 8 + 1}", strong=True, xanchor="left", xshift=6, yshift=moved[i], name="end",
                 )
             )  # fmt: skip
     shapes = [rule(x0=r, x1=r, yref="paper", y0=0, y1=1, dash="dash", layer="below") for r in rungs]
     ticks = sorted({1, *rungs, *range(10, last_epoch + 1, max(1, 10 * round(last_epoch / 60)) or 10), last_epoch})
     ticks = [t for i, t in enumerate(ticks) if i == 0 or t - ticks[i - 1] > last_epoch / 40 or t in rungs]
     n = len(chosen) + len(others)
+    right = min(260, 20 + 7 * max(len(c.label) for c in chosen)) if chosen else 16
     what = "accuracy" if accuracy else "loss"
     return Figure(
         data=data,
         layout={
             "xaxis": {"range": [min(1, last_epoch - 1), last_epoch], "tickvals": ticks, "title": {"text": "epoch"}},
             "yaxis": axis.to_layout() if axis else {"rangemode": "tozero"},
-            "margin": {"l": 36, "r": 168 if chosen else 16, "t": 12, "b": 44},
+            "margin": {"l": 36, "r": right, "t": 12, "b": 44},
             "annotations": notes,
             "shapes": shapes,
-            "height": 240,
+            "height": height,
         },
         summary=f"Validation {what} by epoch of {n} trials" + (f" out of {total}." if total and total > n else "."),
         columns=["trial", "last epoch", f"validation {what}" + (", %" if accuracy else "")],
@@ -115,12 +131,39 @@ def learning_curves(
     )
 
 
-def _spread(ends: Sequence[float], axis: Axis | None) -> list[int]:
-    """Pixels by which labels at line ends are moved apart (12 px text, 190 px of plot)."""
+def running_curves(running: Sequence[Curve], finished: Sequence[Curve]) -> Figure:
+    """Small curves of what runs, before the middle 80 % of the finished trials.
+
+    The page draws them itself: one trace a trial, named by its label; `notes["band"]` holds (epoch, low, high) in
+    percent, at most 60 epochs of it, none before three trials have finished.
+    """
+    at: dict[int, list[float]] = {}
+    for curve in finished:
+        for epoch, value in curve.points:
+            at.setdefault(epoch, []).append(percent(value))
+    epochs = sorted(e for e, values in at.items() if len(values) >= 3)
+    kept = epochs[:: max(1, -(-len(epochs) // 60))]
+    band = []
+    for epoch in kept:
+        values = sorted(at[epoch])
+        cut = len(values) // 10
+        band.append([epoch, values[cut], values[-1 - cut]])
+    return Figure(
+        data=[
+            {"name": c.label, "x": [e for e, _ in c.points], "y": [percent(v) for _, v in c.points]} for c in running
+        ],
+        layout={},
+        summary=f"Learning curves of {len(running)} running trials.",
+        notes={"band": band},
+    )
+
+
+def _spread(ends: Sequence[float], axis: Axis | None, plot: int) -> list[int]:
+    """Pixels by which labels at line ends are moved apart (12 px text, `plot` px of height)."""
     if not ends:
         return []
     low, high = (axis.floor, axis.ceiling) if axis else (min(ends), max(max(ends), min(ends) + 1e-6))
-    scale = 190 / max(high - low, 1e-6)
+    scale = plot / max(high - low, 1e-6)
     order = sorted(range(len(ends)), key=lambda i: -ends[i])
     moved: dict[int, float] = {}
     before: float | None = None
@@ -180,7 +223,8 @@ def trial_curve(
         notes.append(
             note(
                 points[-1][0], value, f"{name}, {value:.1f}",
-                colour="accent" if main else "ink-2", strong=main, xanchor="right", yshift=14 if main else -16,
+                colour="accent" if main else "ink-2", strong=main, xanchor="right",
+                yshift=14 if main or not full else -16, name="" if main or not full else "wide",
             )
         )  # fmt: skip
     right = 16
@@ -194,7 +238,8 @@ def trial_curve(
                 "y": [percent(test[1]), percent(test[0]), percent(test[2])],
                 "line": {"width": 2, "color": "role:ink"},
                 "marker": {"symbol": "diamond", "size": [0, 9, 0], "color": "role:ink"},
-                "hovertemplate": f"sealed test {100 * test[0]:.1f} %, 95 % interval {100 * test[1]:.1f}–{100 * test[2]:.1f} %<extra></extra>",
+                "hovertemplate": f"sealed test {100 * test[0]:.1f} %, "
+                f"95 % interval {100 * test[1]:.1f}–{100 * test[2]:.1f} %<extra></extra>",
             }
         )
         notes.append(
@@ -206,6 +251,7 @@ def trial_curve(
                 strong=True,
                 xanchor="left",
                 xshift=8,
+                name=f"short:{100 * test[0]:.1f}",
             )
         )
         right = 124

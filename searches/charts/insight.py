@@ -11,6 +11,7 @@ from searches.charts.base import (
     Figure,
     TrialRow,
     accuracy_axis,
+    apart,
     count_ticks,
     escape,
     hover,
@@ -55,7 +56,8 @@ def clock(seconds: float) -> str:
 def timeline(spans: Sequence[Span], *, now_s: float, winner: int | None, running: bool) -> Figure:
     """What the workers did: a bar per claim.
 
-    Neighbouring bars of one worker that would be thinner than a pixel are merged, so that at most `MAX_POINTS` are drawn.
+    Neighbouring bars of one worker that would be thinner than a pixel are merged, so that at most `MAX_POINTS` are
+    drawn.
     """
     lanes: dict[str, list[Span]] = {}
     for s in sorted(spans, key=lambda s: s.start_s):  # one worker may hold several slots: a lane each
@@ -127,6 +129,7 @@ def timeline(spans: Sequence[Span], *, now_s: float, winner: int | None, running
             "yaxis": {
                 "categoryorder": "array",
                 "categoryarray": names[::-1],
+                "ticksuffix": "  ",
                 "showgrid": False,
                 "tickfont": {"color": "role:ink"},
             },
@@ -137,7 +140,8 @@ def timeline(spans: Sequence[Span], *, now_s: float, winner: int | None, running
             "annotations": [note(now_s, 0.5, "now", yref="paper", xanchor="left", xshift=4)] if running else [],
             "height": 56 + 48 * max(1, len(names)),
         },
-        summary=f"{len(spans)} stretches of work on {len(names)} slots; {100 * share:.1f} % of their time was spent in trials.",
+        summary=f"{len(spans)} stretches of work on {len(names)} slots; "
+        f"{100 * share:.1f} % of their time was spent in trials.",
         columns=["worker", "trial", "state", "from", "to"],
         rows=[
             [s.worker, s.label, STATE_WORD.get(s.state, s.state), clock(s.start_s), clock(s.end_s)]
@@ -213,6 +217,7 @@ def how_far(trials: Sequence[TrialRow], *, full: int, rungs: Sequence[int]) -> F
             "xaxis": {
                 "range": [0.3, len(trials) + 0.7],
                 "tickvals": count_ticks(len(trials)),
+                "tickformat": ",d",
                 "title": {"text": "trial"},
             },
             "yaxis": {"range": [0, full * 1.1], "tickvals": sorted({0, *rungs, full})},
@@ -239,13 +244,38 @@ class OptionRow:
     accuracies: Sequence[float]
 
 
-def by_option(options: Sequence[OptionRow], *, n_trials: int) -> Figure:
+#: decisions shown before all are asked for
+MOST_DECISIONS = 10
+
+
+def _telling(options: Sequence[OptionRow]) -> float:
+    """How much of the spread the options of one decision explain (epsilon squared: chance alone gives 0)."""
+    every = [a for o in options for a in o.accuracies]
+    n, k = len(every), len(options)
+    mean = sum(every) / n
+    total = sum((a - mean) ** 2 for a in every)
+    if total <= 0 or n <= k:
+        return 0.0
+    between = sum(len(o.accuracies) * (sum(o.accuracies) / len(o.accuracies) - mean) ** 2 for o in options)
+    return (between - (k - 1) * (total - between) / (n - k)) / total
+
+
+def by_option(options: Sequence[OptionRow], *, n_trials: int, whole: bool = False) -> Figure:
     """Accuracy by option of each decision: a dot per trial, a bar at the mean, the count at the right.
 
     Args:
         options: grouped by decision, options in their order.
         n_trials: finished trials behind it.
+        whole: all decisions, not only the `MOST_DECISIONS` that explain most; either way in the order of the space.
     """
+    groups: dict[str, list[OptionRow]] = {}
+    for o in options:
+        groups.setdefault(o.decision, []).append(o)
+    left_out = 0
+    if len(groups) > MOST_DECISIONS and not whole:
+        ranked = sorted(groups, key=lambda name: -_telling(groups[name]))[:MOST_DECISIONS]
+        left_out = len(groups) - len(ranked)
+        options = [o for o in options if o.decision in ranked]
     flat = [100 * a for o in options for a in o.accuracies]
     axis = accuracy_axis(flat)
     tick_y, tick_text, dots_x, dots_y = [], [], [], []
@@ -279,7 +309,8 @@ def by_option(options: Sequence[OptionRow], *, n_trials: int) -> Figure:
                     "x": [percent(mean)] * 2,
                     "y": [y - 0.34, y + 0.34],
                     "line": {"width": 3, "color": "role:ghost" if few else "role:accent"},
-                    "hovertemplate": f"{escape(o.decision)} {escape(o.option)}: mean {100 * mean:.1f} % of {len(o.accuracies)}<extra></extra>",
+                    "hovertemplate": f"{escape(o.decision)} {escape(o.option)}: mean {100 * mean:.1f} % "
+                    f"of {len(o.accuracies)}<extra></extra>",
                 }
             )
         notes.append(note(1, y, f"{len(o.accuracies):,}", xref="paper", xanchor="right", xshift=32))
@@ -317,11 +348,12 @@ def by_option(options: Sequence[OptionRow], *, n_trials: int) -> Figure:
             "shapes": shapes,
             "height": round(48 + 21 * y),
         },
-        summary=f"Mean validation accuracy of {n_trials} finished trials by option of each decision.",
+        summary=f"Mean validation accuracy of {n_trials} finished trials by option of "
+        f"{len(groups) - left_out} decisions.",
         columns=["decision", "option", "trials", "mean accuracy, %"],
         rows=rows,
         empty="" if options else "Nothing to compare until finished trials differ in a decision.",
-        notes={"trials": n_trials, "floor": axis.floor},
+        notes={"trials": n_trials, "floor": axis.floor, "hidden": left_out, "decisions": len(groups)},
     )
 
 
@@ -365,7 +397,8 @@ def genealogy(trials: Sequence[TrialRow], *, lineage: Sequence[int], whole: bool
     data: list[dict[str, Any]] = [
         {
             "type": "scatter", "mode": "lines", "x": edges_x, "y": edges_y,
-            "line": {"width": 1, "color": "role:ghost"}, "hoverinfo": "skip", "opacity": 0.6 if len(inside) > 200 else 1,
+            "line": {"width": 1, "color": "role:ghost"}, "hoverinfo": "skip",
+            "opacity": 0.6 if len(inside) > 200 else 1,
         },
         {
             "type": "scatter", "mode": "lines", "x": [t.number for t in chain],
@@ -390,12 +423,18 @@ def genealogy(trials: Sequence[TrialRow], *, lineage: Sequence[int], whole: bool
     ]  # fmt: skip
     notes = [
         note(t.number, percent(t.accuracy or 0), f"#{t.number}", colour="accent", strong=True, yshift=14)
-        for t in chain[-8:]
+        for t in apart(
+            chain[:-9:-1],
+            lambda t: (t.number, percent(t.accuracy or 0)),
+            0.06 * max((t.number for t in trials), default=1),
+            0.05 * axis.height,
+        )
     ]
     shapes = []
     if first:
         shapes.append(rule(x0=first - 0.5, x1=first - 0.5, yref="paper", y0=0, y1=1))
-        notes.append(note(first - 0.5, 1, "random", yref="paper", xanchor="right", xshift=-6, yanchor="bottom"))
+        if first > 0.12 * len(trials):  # else there is no room for the word
+            notes.append(note(first - 0.5, 1, "random", yref="paper", xanchor="right", xshift=-6, yanchor="bottom"))
         notes.append(note(first - 0.5, 1, "evolved", yref="paper", xanchor="left", xshift=6, yanchor="bottom"))
     n = max((t.number for t in trials), default=1)
     return Figure(
@@ -404,6 +443,7 @@ def genealogy(trials: Sequence[TrialRow], *, lineage: Sequence[int], whole: bool
             "xaxis": {
                 "range": [0, n + max(1, n * 0.03)],
                 "tickvals": count_ticks(n),
+                "tickformat": ",d",
                 "title": {"text": "trial, in the order of proposal"},
             },
             "yaxis": axis.to_layout(),

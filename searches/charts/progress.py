@@ -12,6 +12,7 @@ from searches.charts.base import (
     Figure,
     TrialRow,
     accuracy_axis,
+    apart,
     count_ticks,
     hover,
     marks_at,
@@ -150,6 +151,7 @@ def best_so_far(ended: Sequence[TrialRow], *, whole: bool = False) -> Figure:
             "xaxis": {
                 "range": [0, x_end + 4 * gap],
                 "tickvals": count_ticks(x_end),
+                "tickformat": ",d",
                 "title": {"text": "trials ended"},
             },
             "yaxis": axis.to_layout(),
@@ -161,7 +163,7 @@ def best_so_far(ended: Sequence[TrialRow], *, whole: bool = False) -> Figure:
         summary=summary,
         columns=["ended", "trial", "name", "validation accuracy, %", "why proposed"],
         rows=rows[::-1],
-        empty="" if ended else "The first result appears here.",
+        empty="" if steps else "The first result appears here.",
         notes={
             "below": below,
             "floor": axis.floor,
@@ -234,21 +236,28 @@ def against_cost(
             "running, so far",
         )
     )
-    labelled = drawn if len(drawn) <= 8 else [drawn[0], drawn[len(drawn) // 2], drawn[-1]]
+
+    def place(r: TrialRow) -> tuple[float, float]:
+        return math.log10(x(r)), percent(r.accuracy or 0)
+
+    near = (0.07 * (high - low), 0.08 * axis.height)
+    # the winner's label first: it is the one that stays where labels are close
+    labelled = apart(sorted(drawn, key=lambda r: r.number != winner), place, *near)[:9]
     notes = [
         note(
-            math.log10(x(r)), percent(r.accuracy or 0), f"#{r.number}",
-            colour="accent" if r.number == winner else "ink", strong=r.number == winner, yshift=13, xshift=-12,
+            math.log10(x(r)),
+            percent(r.accuracy or 0),
+            f"#{r.number}",
+            colour="accent" if r.number == winner else "ink",
+            strong=r.number == winner,
+            yshift=13,
+            xshift=-12 if math.log10(x(r)) - low > 0.04 * (high - low) else 8,  # clear of the axis
         )
         for r in labelled
-    ]  # fmt: skip
-    notes += [
-        note(
-            math.log10(x(r)), percent(r.accuracy or 0), f"#{r.number}",
-            colour="st-running-ink", xanchor="left", xshift=8,
-        )
-        for r in seen[:6]
-    ]  # fmt: skip
+    ]
+    for r in apart(seen[:6], place, *near):
+        # two that run with about the same numbers: one label is enough, the hover says both
+        notes.append(note(*place(r), f"#{r.number}", colour="st-running-ink", xanchor="left", xshift=8))
     return Figure(
         data=data,
         layout={

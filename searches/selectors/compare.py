@@ -27,7 +27,9 @@ def parse_chosen(values: list[str]) -> list[tuple[int, int]]:
     out: list[tuple[int, int]] = []
     for value in values:
         search, _, number = value.partition(".")
-        if search.isdigit() and number.isdigit() and len(value) < 24:
+        if not value.isascii() or len(search) > 18 or len(number) > 9:
+            continue
+        if search.isdigit() and number.isdigit():
             pair = (int(search), int(number))
             if pair not in out:
                 out.append(pair)
@@ -113,6 +115,16 @@ class Comparison:
     decisions: list[Row] = field(default_factory=list)
     same_space: bool = True
     pairs: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def differing(self) -> list[Row]:
+        """Decisions that were not taken alike."""
+        return [row for row in self.decisions if not row.equal]
+
+    @property
+    def shared(self) -> list[Row]:
+        """Decisions that were taken alike."""
+        return [row for row in self.decisions if row.equal]
 
 
 DASHES = ("solid", "dash", "dot", "dashdot")
@@ -211,7 +223,8 @@ def compare(trials: list[Trial]) -> Comparison:
         _row("epochs", columns, [t.fidelity or t.epochs for t in ts], str, warn=True),
         _row("seed of the search", columns, [c.config.seed for c in columns], str, warn=True),
         _row("data", columns, [c.data.name for c in columns], str, warn=True),
-        _row("validation split", columns, [(c.data.sizes.get("validation", 0), c.data.split_digest[:8]) for c in columns],
+        _row("validation split", columns,
+             [(c.data.sizes.get("validation", 0), c.data.split_digest[:8]) for c in columns],
              lambda v: f"{v[0]:,} samples, {v[1]}", warn=True),
         _row("recipe", columns, [c.config.training for c in columns], recipe_words, warn=True),
         _row("precision", columns, [t.cost.get("precision") for t in ts], str),
@@ -260,10 +273,10 @@ def _sentence(columns: list[Column]) -> tuple[str, str, str]:
     if first.n_wrong is None or any(t.n_wrong is None for t in ts):
         known = [t for t in ts if t.accuracy is not None]
         if not known:
-            return "", f"{len(ts)} trials", "none of them has a result yet"
+            return f"{len(ts)} trials", "", "none of them has a result yet"
         best = max(known, key=lambda t: t.accuracy or 0)
-        return "", f"#{best.number} is the most accurate, {100 * (best.accuracy or 0):.2f} %", ""
-    fact = f"#{first.number} has {first.n_wrong} wrong"
+        return f"#{best.number} is the most accurate", f", {100 * (best.accuracy or 0):.2f} %", ""
+    lead, fact = f"#{first.number} has {first.n_wrong} wrong", ""
     if len(ts) > 1:
         other = ts[1]
         ratio = f" at {other.n_macs / first.n_macs:.2f} of its multiply-adds" if first.n_macs and other.n_macs else ""
@@ -271,9 +284,9 @@ def _sentence(columns: list[Column]) -> tuple[str, str, str]:
     tested = verdicts(columns)
     n = first.n_samples
     if len(columns) < 2:
-        return "", fact, "choose a second trial to compare it with"
+        return lead, fact, "choose a second trial to compare it with"
     if len(tested) < len(columns) * (len(columns) - 1) // 2:
-        return "", fact, "not judged on the same samples: no paired test"
+        return lead, fact, "not judged on the same samples: no paired test"
     # Holm's step-down over all pairs keeps the chance of one false difference below 5 %
     ordered = sorted(tested, key=lambda v: v[2].p)
     apart = []
@@ -283,11 +296,11 @@ def _sentence(columns: list[Column]) -> tuple[str, str, str]:
         apart.append(f"#{a.trial.number} and #{b.trial.number}")
     if not apart:
         who = "the two" if len(ts) == 2 else f"the {len(ts)}"
-        return "", fact, f"{n:,} samples do not tell {who} apart"
+        return lead, fact, f"{n:,} samples do not tell {who} apart"
     if len(apart) == len(ordered):
         p = max(v.p for _, _, v in ordered)
-        return "", fact, f"all are told apart by {n:,} samples (p ≤ {p:.2g})"
-    return "", fact, f"{n:,} samples tell apart {', '.join(apart[:3])} only"
+        return lead, fact, f"all are told apart by {n:,} samples (p ≤ {p:.2g})"
+    return lead, fact, f"{n:,} samples tell apart {', '.join(apart[:3])} only"
 
 
 # -- one trial ------------------------------------------------------------------------------------
@@ -329,7 +342,7 @@ def accuracies(trial: Trial) -> list[dict[str, Any]]:
         line("sealed test, after full training", "opened once", float(metrics["test_accuracy"]), n_test, True)
     if "accuracy" in metrics:
         n = int(final.get("n_samples") or trial.n_samples)
-        line("validation, after full training", f"{final.get('fidelity', '')} epochs", float(metrics["accuracy"]), n)
+        line("validation, after full training", f"{final.get('epochs', 0):,} epochs", float(metrics["accuracy"]), n)
     if trial.accuracy is not None:
         if trial.source == "table":
             line("from the table", "", trial.accuracy, trial.n_samples)

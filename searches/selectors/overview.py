@@ -10,10 +10,10 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
-from django.db.models import Sum
+from django.db.models import Count, Min, Sum
 from django.utils import timezone
 
-from engine.analysis.stats import told_apart, wilson
+from engine.analysis.stats import format_p, told_apart, wilson
 from engine.config import SearchConfig
 from searches.charts.insight import clock
 from searches.models import Job, Search, Trial
@@ -53,10 +53,11 @@ def elapsed_s(search: Search, now: datetime) -> float:
 
 @dataclass
 class Answer:
-    """The sentence over everything: a fact in ink, its caveat in grey."""
+    """The sentence over everything: a fact in bold, what belongs to it in ink, its caveat in grey."""
 
     lead: str = ""
     fact: str = ""
+    more: str = ""
     caveat: str = ""
 
 
@@ -91,7 +92,7 @@ def answer(search: Search, config: SearchConfig) -> Answer:
     """The headline. It never claims what the data cannot carry."""
     best = search.best
     if search.state == Search.State.FAILED and best is None:
-        return Answer(lead="Failed.", caveat=search.reason or "The reason was not recorded.")
+        return Answer(lead="Failed:", caveat=f"{search.reason or 'the reason was not recorded'}.")
     if best is None or best.accuracy is None:
         return Answer(
             lead={
@@ -101,23 +102,24 @@ def answer(search: Search, config: SearchConfig) -> Answer:
                 Search.State.PAUSED: "Paused before the first result.",
                 Search.State.STOPPED: "Cancelled before the first result.",
             }.get(Search.State(search.state), "No trial has finished."),
-            caveat=search.reason or _first_wait(search),
+            caveat=search.reason or _first_wait(search) or _beginning(search, config),
         )
     final = best.final.get("metrics", {}) if best.final_state == Trial.FinalState.DONE else {}
     if search.ended and "test_accuracy" in final:
         return sealed_answer(best)
     count = wrong(best)
-    text = Answer(lead="Best", fact=percent(best.accuracy) + (f", {count}" if count else ""))
+    text = Answer(lead="Best", fact=percent(best.accuracy), more=f", {count}" if count else "")
     rival, n_random = best_random(search)
     if config.strategy.name == "random" or rival is None:
         text.caveat = f"every one of the {search.n_completed} was drawn at random" if rival is not None else ""
     elif rival.pk == best.pk:
         text.caveat = f"one of {n_random} random trials, nothing proposed since is better"
     elif best.correct and rival.correct and best.n_samples == rival.n_samples:
-        verdict = told_apart(bytes(best.correct), bytes(rival.correct), best.n_samples)
+        # the rival is the luckiest of n_random: that many comparisons
+        verdict = told_apart(bytes(best.correct), bytes(rival.correct), best.n_samples, comparisons=n_random)
         tail = f"the best of {n_random} random trials ({rival.n_wrong} wrong)"
         text.caveat = (
-            f"better than {tail}, p = {verdict.p:.2g}"
+            f"better than {tail}, {format_p(verdict.p)}"
             if verdict.p < 0.05
             else f"not distinguishable {'' if search.ended else 'yet '}from {tail}"
         )
@@ -139,7 +141,8 @@ def sealed_answer(trial: Trial) -> Answer:
     return Answer(
         fact=f"{percent(share)} on the sealed test",
         lead="",
-        caveat=f"{n - right} of {n:,} wrong; between {100 * low:.1f} and {100 * high:.1f} % with 95 % confidence",
+        more=f", {n - right:,} of {n:,} wrong",
+        caveat=f"between {100 * low:.1f} and {100 * high:.1f} % with 95 % confidence",
     )
 
 
@@ -147,9 +150,24 @@ def _first_wait(search: Search) -> str:
     return f"{search.waiting[0]['what']}: {search.waiting[0]['why']}" if search.waiting else ""
 
 
+def _beginning(search: Search, config: SearchConfig) -> str:
+    """What a search that has no result yet is going to do."""
+    if search.state not in (Search.State.QUEUED, Search.State.RUNNING):
+        return ""
+    from engine import catalog
+
+    plan = catalog.get("strategy", config.strategy.name).sentence(config.options("strategy"), config.budget)
+    return f"{plan}; the first result appears after {config.budget.epochs:,} epochs."
+
+
+def trials_budget(search: Search, config: SearchConfig) -> int:
+    """Trials it may try in all, with what people added while it ran."""
+    return config.budget.trials + search.extra_trials
+
+
 def standing(search: Search, config: SearchConfig, now: datetime) -> Standing:
     """The line under the headline."""
-    budget = config.budget.trials
+    budget = trials_budget(search, config)
     ended = search.n_completed + search.n_pruned + search.n_failed + search.n_cancelled
     out = Standing(done=f"{ended:,} of {budget:,} trials ended")
     for count, word in (
@@ -165,7 +183,7 @@ def standing(search: Search, config: SearchConfig, now: datetime) -> Standing:
     if search.state in (Search.State.RUNNING, Search.State.PAUSED) and ended >= 2:
         left = seconds / ended * max(0, budget - ended)
         if config.budget.minutes:
-            left = min(left, max(0.0, 60 * config.budget.minutes - seconds))
+            left = min(left, max(0.0, 60 * (config.budget.minutes + search.extra_minutes) - seconds))
         out.left_s = left
         out.left = clock(left)
     return out
@@ -180,7 +198,7 @@ def final_estimate_s(trial: Trial, config: SearchConfig) -> float | None:
 
 def ticks(search: Search, config: SearchConfig) -> list[dict[str, Any]] | None:
     """One tick a trial in the order of proposal, up to the budget; None above `MOST_TICKS` (draw `shares` then)."""
-    total = max(config.budget.trials, search.n_trials)
+    total = max(trials_budget(search, config), search.n_trials)
     if total > MOST_TICKS:
         return None
     out: list[dict[str, Any]] = []
@@ -195,7 +213,7 @@ def ticks(search: Search, config: SearchConfig) -> list[dict[str, Any]] | None:
 
 def shares(search: Search, config: SearchConfig) -> dict[str, int]:
     """Counts by state for the bar in proportion."""
-    left = 0 if search.ended else max(0, config.budget.trials - search.n_trials)
+    left = 0 if search.ended else max(0, trials_budget(search, config) - search.n_trials)
     return {
         "completed": search.n_completed,
         "pruned": search.n_pruned,
@@ -255,14 +273,17 @@ def waits(search: Search, config: SearchConfig, *, online: int) -> list[dict[str
     """What waits and why, for people: every wait has its reason."""
     out: list[dict[str, str]] = []
     warn = "warn"
-    if search.state == Search.State.QUEUED:
+    offline = search.state in Search.LIVE and not online
+    if search.state == Search.State.QUEUED and not offline:
         out.append({"what": "The start", "why": search.reason or "it is queued and starts by itself", "level": ""})
     if search.state == Search.State.PAUSED:
         why = search.reason or "paused by you; it continues where it stopped"
         out.append({"what": "Everything", "why": why, "level": ""})
-    if search.state in Search.LIVE and not online:
-        why = "no worker is online: start one with `make run` or `manage.py worker`; nothing is lost meanwhile"
-        out.append({"what": f"{search.n_waiting + search.n_running:,} trials", "why": why, "level": warn})
+    if offline:
+        why = "no worker is online: start one with “make run” or “manage.py worker”; nothing is lost meanwhile"
+        n = search.n_waiting + search.n_running
+        what = f"{n:,} trial{'' if n == 1 else 's'}" if n else "Everything"
+        out.append({"what": "The start" if search.state == Search.State.QUEUED else what, "why": why, "level": warn})
     elif search.state == Search.State.RUNNING and search.n_waiting:
         noun = "trial" if search.n_waiting == 1 else "trials"
         out.append({"what": f"{search.n_waiting:,} {noun}", "why": "no free slot: all workers are busy", "level": ""})
@@ -277,8 +298,9 @@ def waits(search: Search, config: SearchConfig, *, online: int) -> list[dict[str
         if not finals and search.state == Search.State.RUNNING and config.final.enabled and search.n_trials:
             why = "until the last trial has ended: any of them can still win"
             out.append({"what": "Full training of the winner", "why": why, "level": ""})
-    if search.state == Search.State.RUNNING and search.n_trials >= config.budget.trials:
-        why = f"all {config.budget.trials:,} trials of the budget are given out"
+    budget = trials_budget(search, config)
+    if search.state == Search.State.RUNNING and search.n_trials >= budget:
+        why = f"all {budget:,} trials of the budget are given out"
         out.append({"what": "No further proposals", "why": why, "level": "extend"})
     return out
 
@@ -295,15 +317,26 @@ def winner_facts(trial: Trial, config: SearchConfig) -> dict[str, Any]:
         low, high = wilson(trial.n_samples - trial.n_wrong, trial.n_samples)
         low_high = f"{100 * low:.1f}–{100 * high:.1f} %"
     estimate = final_estimate_s(trial, config)
+    final = trial.final.get("metrics", {}) if trial.final_state == Trial.FinalState.DONE else {}
+    n_test = int(final.get("n_test", 0)) if "test_accuracy" in final else 0
     return {
         "accuracy": percent(trial.accuracy) if trial.accuracy is not None else "–",
         "wrong": wrong(trial),
         "interval": low_high,
         "duration": clock(trial.duration_s),
         "estimate": clock(estimate) if estimate else "",
-        "final": trial.final.get("metrics", {}) if trial.final_state == Trial.FinalState.DONE else {},
+        "final": final,
+        "sealed": percent(final["test_accuracy"]) if "test_accuracy" in final else "",
+        "sealed_wrong": f"{n_test - round(final['test_accuracy'] * n_test)} of {n_test:,} wrong" if n_test else "",
         "bundle": trial.artifacts.filter(kind="bundle").order_by("-id").first(),
     }
+
+
+def failures(search: Search) -> list[dict[str, Any]]:
+    """Why trials failed: each reason once, with how many and the first of them; the most frequent first."""
+    failed = search.trials.filter(state=Trial.State.FAILED).order_by()
+    rows = failed.values("reason").annotate(n=Count("pk"), first=Min("number")).order_by("-n", "first")[:5]
+    return [{**row, "reason": row["reason"] or "the reason was not recorded"} for row in rows]
 
 
 def disk_bytes(search: Search) -> int:
@@ -323,6 +356,10 @@ def page(search: Search) -> dict[str, Any]:
         "standing": standing(search, config, now),
         "ticks": ticks(search, config),
         "shares": shares(search, config),
+        "budget": trials_budget(search, config),
+        "bundle": search.best.artifacts.filter(kind="bundle").order_by("-id").first()
+        if search.ended and search.best and search.best.final_state == Trial.FinalState.DONE
+        else None,
         "online": len(online),
         "slots": sum(w.slots for w in online),
     }

@@ -63,8 +63,9 @@ def filtered(search: Search, *, state: str = "all", text: str = "") -> QuerySet[
     """Trials of a filter and a search text (name, choice, reason; case-insensitive)."""
     out = search.trials.filter(FILTERS.get(state, Q()))
     if text:
-        text = text[:100]
-        number = Q(number=int(text.lstrip("#"))) if text.lstrip("#").isdigit() and len(text) < 9 else Q()
+        text = text[:100].replace("\x00", "")
+        digits = text.lstrip("#")
+        number = Q(number=int(digits)) if digits.isascii() and digits.isdigit() and len(digits) < 9 else Q()
         out = out.filter(
             Q(name__icontains=text)
             | Q(why__icontains=text)
@@ -127,6 +128,14 @@ def curve_sample(search: Search, *, state: str, text: str, without: Sequence[int
     step = max(1, -(-len(numbers) // (limit - len(best)))) if numbers else 1
     rest = search.trials.filter(number__in=numbers[::step]).only("number", "name", "state").order_by("number")
     return [*rest, *best]
+
+
+def finished_sample(search: Search, limit: int = 60) -> list[Trial]:
+    """An even draw over the trials that were trained to the end."""
+    done = search.trials.filter(state=Trial.State.COMPLETED)
+    numbers = list(done.order_by("number").values_list("number", flat=True))
+    step = max(1, -(-len(numbers) // limit))
+    return list(done.filter(number__in=numbers[::step]).only("number", "name", "state").order_by("number"))
 
 
 def spans(search: Search, now: Any) -> list[Span]:

@@ -43,6 +43,12 @@ def dash(value: Any) -> Any:
 
 
 @register.filter
+def words(name: str) -> str:
+    """A name of the catalog as words: `regularized_evolution` -> `regularized evolution`."""
+    return name.replace("_", " ")
+
+
+@register.filter
 def clock(seconds: float | str | None) -> str:
     """`6:17`."""
     return NOTHING if seconds is None or seconds == "" else clock_words(float(seconds))

@@ -71,6 +71,6 @@ def figure(request: HttpRequest) -> JsonResponse:
             for t, c in zip(trials, drawn, strict=True)
         ]
     rungs = overview.rungs_of(overview.config_of(trials[0].search)) if trials else ()
-    answer = JsonResponse(learning_curves(drawn, [], rungs=rungs, metric=metric).to_json())
+    answer = JsonResponse(learning_curves(drawn, [], rungs=rungs, metric=metric, height=380).to_json())
     answer["Cache-Control"] = "private, no-cache"
     return answer

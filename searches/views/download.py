@@ -10,7 +10,7 @@ from django.utils.text import slugify
 from django.views.decorators.http import require_GET
 
 from searches.models import Artifact, Trial
-from searches.selectors.searches import search_get
+from searches.selectors.searches import trial_get
 
 #: a file of a bundle larger than this is only handed out inside the zip
 MOST_BYTES = 64 * 2**20
@@ -33,19 +33,10 @@ def bundle_files(trial: Trial) -> list[dict[str, object]]:
         ]
 
 
-def _trial(request: HttpRequest, id: int, number: int) -> Trial:
-    search = search_get(user=request.user, id=id)
-    trial = search.trials.filter(number=number).first()
-    if trial is None:
-        raise Http404("no such trial")
-    trial.search = search
-    return trial
-
-
 @require_GET
 def bundle(request: HttpRequest, id: int, number: int) -> FileResponse:
     """The zip; only a bundle that passed its checks is ever stored."""
-    trial = _trial(request, id, number)
+    trial = trial_get(user=request.user, id=id, number=number)
     found = _bundle(trial)
     if found is None or not default_storage.exists(found.name):
         raise Http404(trial.final_reason or "this trial has no verified bundle")
@@ -58,10 +49,10 @@ def bundle(request: HttpRequest, id: int, number: int) -> FileResponse:
 @require_GET
 def bundle_file(request: HttpRequest, id: int, number: int, name: str) -> HttpResponse:
     """One file out of the bundle, always as an attachment (`?show` answers text for the page)."""
-    trial = _trial(request, id, number)
+    trial = trial_get(user=request.user, id=id, number=number)
     found = _bundle(trial)
-    if found is None:
-        raise Http404("this trial has no verified bundle")
+    if found is None or not default_storage.exists(found.name):
+        raise Http404(trial.final_reason or "this trial has no verified bundle")
     with default_storage.open(found.name) as file, zipfile.ZipFile(file) as archive:
         for info in archive.infolist():
             if info.filename.rsplit("/", 1)[-1] == name and info.file_size <= MOST_BYTES:

@@ -22,19 +22,27 @@ def _whole(request: HttpRequest) -> bool:
 
 
 def _best(request: HttpRequest, search: Search) -> Figure:
-    return progress.best_so_far(trials.ended_rows(search), whole=_whole(request))
+    return _ended(search, progress.best_so_far(trials.ended_rows(search), whole=_whole(request)))
+
+
+def _ended(search: Search, drawn: Figure) -> Figure:
+    """Nothing is promised of a search that has ended."""
+    if drawn.empty and search.ended:
+        drawn.empty = "No trial has finished."
+    return drawn
 
 
 def _cost(request: HttpRequest, search: Search) -> Figure:
     done = trials.rows(search.trials.filter(state=Trial.State.COMPLETED))
     cost = request.GET.get("cost", "n_macs")
-    return progress.against_cost(
+    drawn = progress.against_cost(
         done,
         trials.open_rows(search),
         cost=cost if cost in progress.COSTS else "n_macs",
         winner=search.best.number if search.best else None,
         whole=_whole(request),
     )
+    return _ended(search, drawn)
 
 
 def _curves(request: HttpRequest, search: Search) -> Figure:
@@ -52,6 +60,12 @@ def _curves(request: HttpRequest, search: Search) -> Figure:
         whole=_whole(request),
         total=trials.filtered(search, state=state, text=text).count(),
     )
+
+
+def _running(request: HttpRequest, search: Search) -> Figure:
+    """Curves of what runs, in percent, and the middle 80 % of the finished trials by epoch (`notes.band`)."""
+    now = search.trials.filter(state=Trial.State.RUNNING).only("number", "name", "state").order_by("number")[:24]
+    return curves.running_curves(trials.curves(now), trials.curves(trials.finished_sample(search)))
 
 
 def _timeline(request: HttpRequest, search: Search) -> Figure:
@@ -74,7 +88,7 @@ def _far(request: HttpRequest, search: Search) -> Figure:
 
 def _options(request: HttpRequest, search: Search) -> Figure:
     rows, n = trials.option_rows(search, overview.config_of(search))
-    return insight.by_option(rows, n_trials=n)
+    return insight.by_option(rows, n_trials=n, whole=_whole(request))
 
 
 def _genealogy(request: HttpRequest, search: Search) -> Figure:
@@ -87,6 +101,7 @@ FIGURES: dict[str, Callable[[HttpRequest, Search], Figure]] = {
     "best": _best,
     "cost": _cost,
     "curves": _curves,
+    "running": _running,
     "timeline": _timeline,
     "far": _far,
     "options": _options,

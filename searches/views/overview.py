@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+from functools import lru_cache
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -16,7 +20,7 @@ from engine.network.picture import picture
 from engine.spaces.base import make_space
 from searches.models import Search, Trial
 from searches.selectors import overview as read
-from searches.selectors.searches import search_get
+from searches.selectors.searches import search_get, trial_get
 
 #: parts of the page by the tab that has them; each is a template and carries data-part in the page
 PARTS = {
@@ -30,7 +34,20 @@ def picture_of(search: Search, trial: Trial) -> dict[str, Any]:
     """The trial's network as a picture (no torch)."""
     data = DataSpec.model_validate(search.data_spec)
     space = make_space(read.config_of(search), data)
-    return picture(space.plan(Architecture.of(space.name, trial.architecture)))
+    drawn = picture(space.plan(Architecture.of(space.name, trial.architecture)))
+    return {**drawn, "pixels": digit() if data.name == "digits" else None}
+
+
+@lru_cache(maxsize=1)
+def digit() -> list[int] | None:
+    """The first sample of scikit-learn's digits, a zero, as 64 grey values: read from its file, without the import."""
+    found = find_spec("sklearn")
+    places = list(found.submodule_search_locations or ()) if found else []
+    for file in (Path(place) / "datasets" / "data" / "digits.csv.gz" for place in places):
+        if file.exists():
+            with gzip.open(file, "rt") as lines:
+                return [int(float(v)) for v in lines.readline().split(",")[:64]]
+    return None
 
 
 def page_context(search: Search, tab: str) -> dict[str, Any]:
@@ -43,7 +60,7 @@ def page_context(search: Search, tab: str) -> dict[str, Any]:
         "tab": tab,
         "ticks_json": json.dumps(strip if strip is not None else None),
         "shares_json": json.dumps(context["shares"]),
-        "page_title": f"{_ended(search)}/{context['config'].budget.trials} {search.name}"
+        "page_title": f"{_ended(search)}/{context['budget']} {search.name}"
         + (f", {left} left" if left and search.state == Search.State.RUNNING else ""),
     }
 
@@ -61,6 +78,7 @@ def overview_context(search: Search, context: dict[str, Any]) -> dict[str, Any]:
         "winner_facts": read.winner_facts(best, config) if best else None,
         "now": read.running_now(search, config),
         "rungs": read.rungs_of(config),
+        "failures": read.failures(search) if best is None and search.n_failed else [],
         "waits": read.waits(search, config, online=context["online"]),
     }
 
@@ -98,9 +116,8 @@ def parts(request: HttpRequest, id: int, tab: str) -> JsonResponse:
 @require_GET
 def winner_picture(request: HttpRequest, id: int, number: int) -> JsonResponse:
     """The drawing of a trial's network."""
-    search = search_get(user=request.user, id=id)
-    trial = search.trials.get(number=number)
-    answer = JsonResponse(picture_of(search, trial))
+    trial = trial_get(user=request.user, id=id, number=number)
+    answer = JsonResponse(picture_of(trial.search, trial))
     answer["Cache-Control"] = "private, max-age=3600"
     return answer
 

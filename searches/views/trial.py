@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from django.contrib import messages
-from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_POST
 
@@ -13,26 +13,16 @@ from engine.spaces.base import make_space
 from searches.charts.curves import trial_curve
 from searches.models import Point, Search, Trial
 from searches.selectors import compare, overview
-from searches.selectors.searches import search_get
+from searches.selectors.searches import trial_get
 from searches.services.finals import trial_train_fully
 from searches.services.lifecycle import trial_cancel
 from searches.views.download import bundle_files
 
 
-def trial_get(request: HttpRequest, id: int, number: int) -> Trial:
-    """The user's own trial, or 404."""
-    search = search_get(user=request.user, id=id)
-    trial = search.trials.filter(number=number).first()
-    if trial is None:
-        raise Http404("no such trial")
-    trial.search = search
-    return trial
-
-
 @require_GET
 def trial(request: HttpRequest, id: int, number: int) -> HttpResponse:
     """The page; `?part=live` answers what changes by itself."""
-    shown = trial_get(request, id, number)
+    shown = trial_get(user=request.user, id=id, number=number)
     context = trial_context(shown)
     if request.GET.get("part") == "live":
         return render(request, "trials/_live.html", context)
@@ -76,7 +66,7 @@ def trial_context(shown: Trial) -> dict[str, object]:
 @require_GET
 def figure(request: HttpRequest, id: int, number: int) -> JsonResponse:
     """The trial's learning curves."""
-    shown = trial_get(request, id, number)
+    shown = trial_get(user=request.user, id=id, number=number)
     curves: dict[bool, list[tuple[int, float]]] = {False: [], True: []}
     points = Point.objects.filter(trial=shown, accuracy__isnull=False).order_by("epoch")
     for final, epoch, accuracy in points.values_list("final", "epoch", "accuracy"):
@@ -97,7 +87,7 @@ def figure(request: HttpRequest, id: int, number: int) -> JsonResponse:
 @require_POST
 def train(request: HttpRequest, id: int, number: int) -> HttpResponse:
     """Asks for the full training."""
-    shown = trial_get(request, id, number)
+    shown = trial_get(user=request.user, id=id, number=number)
     try:
         trial_train_fully(trial=shown, by=request.user)
     except ValueError as e:
@@ -110,7 +100,7 @@ def train(request: HttpRequest, id: int, number: int) -> HttpResponse:
 @require_POST
 def cancel(request: HttpRequest, id: int, number: int) -> HttpResponse:
     """Stops one trial."""
-    shown = trial_get(request, id, number)
+    shown = trial_get(user=request.user, id=id, number=number)
     try:
         trial_cancel(trial=shown, by=request.user)
     except ValueError as e:

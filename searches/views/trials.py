@@ -14,6 +14,7 @@ from django.views.decorators.http import require_GET
 
 from searches.models import Point, Search, Trial
 from searches.selectors import trials as read
+from searches.selectors.overview import config_of
 from searches.selectors.searches import search_get
 from searches.views.overview import page_context
 
@@ -23,7 +24,7 @@ PER_PAGE = 100
 def chosen_numbers(request: HttpRequest) -> list[int]:
     """Trial numbers of `?t=`, at most eight, in their order."""
     raw = request.GET.get("t", "").split(",")
-    return [int(x) for x in raw if x.isdigit() and len(x) < 9][:8]
+    return [int(x) for x in raw if x.isascii() and x.isdigit() and len(x) < 9][:8]
 
 
 def _sparks(trials: list[Trial]) -> None:
@@ -44,7 +45,7 @@ def table_context(request: HttpRequest, search: Search) -> dict[str, object]:
     """Rows of one page of the table, from the URL alone."""
     state = request.GET.get("state", "all")
     state = state if state in read.FILTERS else "all"
-    text = request.GET.get("q", "")[:100]
+    text = request.GET.get("q", "")[:100].replace("\x00", "")
     sort = request.GET.get("sort", "-accuracy")
     if sort.lstrip("-") not in read.SORTS:
         sort = "-accuracy"
@@ -72,6 +73,7 @@ def table_context(request: HttpRequest, search: Search) -> dict[str, object]:
         "ranked": sort.lstrip("-") == "accuracy" and state == "all",
         "n_samples": next((t.n_samples for t in trials if t.n_samples), 0),
         "columns": COLUMNS,
+        "epochs": config_of(search).budget.epochs,
     }
 
 

@@ -3,7 +3,7 @@
    <div class="chart" data-figure="/searches/7/figures/best/" data-height="288" data-label="Best so far"></div>
    The address answers {data, layout, summary?, table?: {columns, rows, more?}, small?: {data?, layout?}, height?, empty?}:
      data, layout  Plotly's own; any colour may be "role:accent", "role:cat-1", "role:st-done", "role:ink-3/0.5" (core/plotly-theme.js)
-     summary       one sentence, read by screen readers and shown under the chart
+     summary       one sentence, read by screen readers (the page says in words what everybody should read)
      table         the same data for reading; made from the traces where it is missing
      small         laid over data / layout (by index, deep) where the chart is narrower than 480 px
      empty         said instead of a chart while there is nothing to draw
@@ -23,12 +23,14 @@ const charts = new Map();
 const SMALL = 480;
 const EVENTS = { click: "plotly_click", hover: "plotly_hover", selected: "plotly_selected", relayout: "plotly_relayout" };
 
+/** Objects deep, lists of objects (traces, annotations) by index; lists of values are replaced. */
 function laidOver(base, top) {
   if (top === undefined) return base;
   if (!base || typeof base !== "object" || !top || typeof top !== "object") return top;
   if (Array.isArray(top) !== Array.isArray(base)) return top;
+  if (Array.isArray(top) && !top.every((part) => part && typeof part === "object")) return top;
   const out = Array.isArray(base) ? [...base] : { ...base };
-  for (const key of Object.keys(top)) out[key] = Array.isArray(top[key]) && !Array.isArray(base) ? top[key] : laidOver(out[key], top[key]);
+  for (const key of Object.keys(top)) out[key] = laidOver(out[key], top[key]);
   return out;
 }
 
@@ -42,7 +44,7 @@ class Chart {
     this.dirty = false; // something fetched is to be drawn
     this.handlers = [];
     this.plot = h("div", { class: "plot" });
-    this.summary = h("p", { class: "chart-summary", hidden: true });
+    this.summary = h("p", { class: "chart-summary sr-only", hidden: true });
     this.details = h("details", { class: "as-table", hidden: true }, h("summary", {}, "as a table"));
     this.details.addEventListener("toggle", () => this.fillTable());
     element.style.setProperty("--h", `${element.dataset.height || 288}px`);
@@ -117,6 +119,10 @@ class Chart {
 
   draw() {
     if (!this.figure || !this.element.isConnected) return;
+    if (this.drawing) { // one at a time: Plotly finishes its margins later, and two at once mix their layouts
+      this.dirty = true;
+      return;
+    }
     this.dirty = false;
     const { figure } = this;
     if (!figure.data?.length) {
@@ -130,6 +136,7 @@ class Chart {
     }
     if (this.note) this.note.hidden = true;
     this.plot.hidden = false;
+    if (this.element.dataset.state !== "drawn") this.element.dataset.state = "drawing";
     if (figure.height) this.element.style.setProperty("--h", `${figure.height}px`);
     const narrow = this.element.clientWidth < SMALL && figure.small;
     const data = narrow ? laidOver(figure.data, figure.small.data) : figure.data;
@@ -138,10 +145,14 @@ class Chart {
     const drawn = withFonts(layout(resolve(own || {})));
     drawn.width = this.drawnWidth;
     drawn.height = this.plot.clientHeight || 288;
+    this.drawing = true;
     window.Plotly.react(this.plot, resolve(data), drawn, config).then(() => {
       this.element.dataset.state = "drawn";
       this.listen();
       this.element.dispatchEvent(new CustomEvent("chart:drawn", { bubbles: true }));
+    }).finally(() => {
+      this.drawing = false;
+      if (this.dirty && this.visible) this.redraw();
     });
     this.describe(figure);
   }

@@ -11,6 +11,7 @@ import { spark } from "../core/spark.js";
 import { follow } from "./log.js";
 
 const page = $("#search");
+let band = []; // [epoch, low, high]: the middle of the finished trials
 const curves = new Map(); // trial number -> [[epoch, accuracy in %]]
 const WORDS = ["completed", "pruned", "failed", "cancelled", "running", "paused", "waiting", "left"];
 
@@ -30,17 +31,34 @@ function showNotes(chart, element) {
   if (!chip) return;
   const all = chip.getAttribute("aria-pressed") === "true";
   if (chip.dataset.rangeWords) return;
-  chip.hidden = !notes.below && !all;
-  setText(chip, all ? "all shown" : `${(notes.below || 0).toLocaleString("en")} below ${notes.floor} %`);
+  chip.hidden = !notes.below && !notes.hidden && !all;
+  if (all) setText(chip, notes.decisions ? `all ${notes.decisions} decisions` : "all shown");
+  else setText(chip, notes.hidden ? `${notes.hidden} more decisions` : `${(notes.below || 0).toLocaleString("en")} below ${notes.floor} %`);
 }
 
 /** Set one parameter of a chart's address and draw it again. */
 export function parameter(element, name, value) {
   const chart = chartOf(element);
   const url = new URL(chart.url, location.href);
+  if ((url.searchParams.get(name) || "") === value) return;
   if (value) url.searchParams.set(name, value);
   else url.searchParams.delete(name);
   chart.show(url.pathname + url.search);
+}
+
+/** Keep a choice in the page's own address, so that a link shows a colleague the same thing. */
+export function remember(name, value) {
+  const url = new URL(location.href);
+  if (value) url.searchParams.set(name, value);
+  else url.searchParams.delete(name);
+  history.replaceState(history.state, "", url);
+}
+
+const whole = () => $$('[data-range-of][aria-pressed="true"]').map((chip) => chip.dataset.rangeOf);
+
+function chooseRange(chip, on) {
+  chip.setAttribute("aria-pressed", String(on));
+  parameter($(`#${chip.dataset.rangeOf}`), "range", on ? "all" : "");
 }
 
 function wireCharts() {
@@ -54,24 +72,37 @@ function wireCharts() {
   document.addEventListener("click", (event) => {
     const range = event.target.closest("[data-range-of]");
     if (range) {
-      const on = range.getAttribute("aria-pressed") !== "true";
-      range.setAttribute("aria-pressed", String(on));
-      parameter($(`#${range.dataset.rangeOf}`), "range", on ? "all" : "");
+      chooseRange(range, range.getAttribute("aria-pressed") !== "true");
+      remember("whole", whole().join(","));
     }
     const cost = event.target.closest("[data-cost]");
     if (cost) chooseCost(cost.dataset.cost);
   });
-  const kept = new URLSearchParams(location.search).get("cost") || localStorage.getItem("cost");
+  for (const id of (new URLSearchParams(location.search).get("whole") || "").split(",").filter(Boolean)) {
+    const chip = $(`[data-range-of="${CSS.escape(id)}"]`);
+    if (chip) chooseRange(chip, true);
+  }
+  const kept = new URLSearchParams(location.search).get("cost") || keptCost();
   if (kept && kept !== "n_macs" && $(`[data-cost="${CSS.escape(kept)}"]`)) chooseCost(kept);
 }
 
 function chooseCost(cost) {
   for (const chip of $$("[data-cost]")) chip.setAttribute("aria-pressed", String(chip.dataset.cost === cost));
   parameter($("#cost-chart"), "cost", cost);
-  localStorage.setItem("cost", cost);
-  const url = new URL(location.href);
-  url.searchParams.set("cost", cost);
-  history.replaceState(null, "", url);
+  try {
+    localStorage.setItem("cost", cost);
+  } catch {
+    // refused: it is not remembered for the next search
+  }
+  remember("cost", cost);
+}
+
+function keptCost() {
+  try {
+    return localStorage.getItem("cost");
+  } catch {
+    return null;
+  }
 }
 
 // -- drawing of the winner
@@ -86,7 +117,7 @@ async function showPicture() {
   }
   const picture = await answer.json();
   element.replaceChildren();
-  drawPicture(element, picture);
+  drawPicture(element, picture, { pixels: picture.pixels });
   const caption = $("[data-picture-caption]");
   if (caption && picture.caption) setText(caption, `; ${picture.caption}`);
 }
@@ -99,7 +130,7 @@ function drawCurve(row) {
   const rungs = holder.dataset.rungs.split(",").filter(Boolean).map(Number);
   const best = Math.max(...points.map((p) => p[1]));
   const low = Math.max(0, Math.min(best - 12, Math.floor(best / 10) * 10 - 10));
-  holder.replaceChildren(spark(points, { width: 240, height: 56, low, high: 100, last: Number(holder.dataset.last), rungs, state: "running" }));
+  holder.replaceChildren(spark(points, { width: 240, height: 56, low, high: 100, last: Number(holder.dataset.last), rungs, band: band.filter(([, , high]) => high > low), state: "running" }));
   const [epoch, accuracy] = points.at(-1);
   const note = document.createElement("p");
   note.className = "small muted";
@@ -133,9 +164,11 @@ async function loadCurves() {
   const wanted = $$(".now[data-trial]").map((row) => Number(row.dataset.trial)).filter((n) => !curves.has(n));
   if (!wanted.length) return;
   for (const n of wanted) curves.set(n, []);
-  const answer = await fetch(`/searches/${page.dataset.search}/figures/curves/?t=${wanted.join(",")}&q=%00none`, { credentials: "same-origin" });
+  const answer = await fetch(`/searches/${page.dataset.search}/figures/running/`, { credentials: "same-origin", cache: "no-store" });
   if (!answer.ok) return;
-  for (const trace of (await answer.json()).data) {
+  const figure = await answer.json();
+  band = figure.notes.band;
+  for (const trace of figure.data) {
     const number = Number(/#(\d+)/.exec(trace.name || "")?.[1]);
     if (wanted.includes(number)) curves.set(number, trace.x.map((x, i) => [x, trace.y[i]]));
   }
@@ -181,7 +214,7 @@ async function fetchParts() {
   }
   copies();
   showTicks(now.ticks, now.shares);
-  setText($("[data-count-trials]"), WORDS.slice(0, 7).reduce((sum, name) => sum + (now.shares[name] || 0), 0));
+  setText($("[data-count-trials]"), WORDS.slice(0, 7).reduce((sum, name) => sum + (now.shares[name] || 0), 0).toLocaleString("en"));
   page.dataset.state = now.state;
   showPicture();
   loadCurves();

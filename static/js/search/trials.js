@@ -1,9 +1,9 @@
 /* trials.js: the table of trials. The chosen ones stand in the URL (?t=24,18) and in colour in the chart; live changes are written into
    the cells, new trials wait behind the "12 new" chip, so that no row moves under the hand. */
-import { $, $$, setText, state as stateChip } from "../core/dom.js";
+import { $, $$, h, setText, state as stateChip } from "../core/dom.js";
 import { columns, look, newRows, selection } from "../core/table.js";
 import { sparkAll } from "../core/spark.js";
-import { parameter } from "./page.js";
+import { parameter, remember } from "./page.js";
 
 const search = $("#search").dataset.search;
 const chart = $("#curves-chart");
@@ -12,13 +12,23 @@ let chooser = null;
 let shown = null;
 
 function onChoice(numbers) {
-  const url = new URL(location.href);
-  if (numbers.length) url.searchParams.set("t", numbers.join(","));
-  else url.searchParams.delete("t");
-  history.replaceState(null, "", url);
+  remember("t", numbers.join(","));
+  const field = $('.filters [name="t"]');
+  field.value = numbers.join(",");
+  field.disabled = !numbers.length;
+  // filters, sorting and pages keep the choice
+  for (const link of $$('#trials a[href^="?"], #table a[href^="?"]')) {
+    const to = new URLSearchParams(link.getAttribute("href").slice(1));
+    if (numbers.length) to.set("t", numbers.join(","));
+    else to.delete("t");
+    link.setAttribute("href", `?${to}`);
+  }
   parameter(chart, "t", numbers.join(","));
-  const names = numbers.map((n) => `#${n} ${$(`tr[data-id="${n}"]`)?.dataset.name || ""}`);
-  setText($("[data-chosen-names]", bar), names.join(" · "));
+  $("[data-chosen-names]", bar).replaceChildren(...numbers.map((n, i) => {
+    const { role, dash } = look(i);
+    const name = $(`tr[data-id="${n}"]`)?.dataset.name || "";
+    return h("span", { class: "key key-line", dataset: { dash }, css: { "--c": `var(--${role})` } }, `#${n} ${name}`);
+  }));
   const link = $("[data-compare]", bar);
   const query = numbers.map((n) => `t=${search}.${n}`).join("&");
   link.href = `${link.href.split("?")[0]}?${query}`;
@@ -33,7 +43,9 @@ function wire() {
   $("#columns-menu").replaceChildren();
   columns({ table, key: "trial-columns", menu: $("#columns-menu") });
   shown = newRows({ chip: $("#new-chip"), onShow: () => location.reload() });
-  if (chooser.chosen().length) onChoice(chooser.chosen());
+  // the order of choice is the order of colours, here, in the chart and on the page that compares
+  const wanted = (new URLSearchParams(location.search).get("t") || "").split(",").filter((n) => /^\d+$/.test(n));
+  if (wanted.length) chooser.set(wanted);
 }
 
 const FORMATS = {
@@ -51,7 +63,7 @@ function change(data) {
     const cell = $(`[data-cell="${name}"]`, row);
     if (cell && data[name] !== undefined) setText(cell, format(data[name]));
   }
-  stateChip(data.state, undefined, $(".state", row));
+  stateChip(data.state, data.state === "completed" ? "done" : undefined, $(".state", row));
   $('[data-cell="curve"]', row).dataset.state = data.state;
   $('[data-cell="accuracy"]', row).classList.toggle("faint", data.state !== "completed");
   if (data.reason && data.state !== "completed") setText($('[data-cell="why"]', row), data.reason);
@@ -81,11 +93,15 @@ document.addEventListener("search:events", ({ detail }) => {
 });
 document.addEventListener("click", (event) => {
   const chip = event.target.closest("[data-metric]");
-  if (!chip) return;
+  if (chip) chooseMetric(chip);
+});
+function chooseMetric(chip) {
   for (const other of $$("[data-metric]")) other.setAttribute("aria-pressed", String(other === chip));
   setText($("[data-metric-word]"), chip.dataset.metric === "loss" ? "loss" : "accuracy, %");
-  parameter(chart, "metric", chip.dataset.metric === "loss" ? "loss" : "");
-});
+  const metric = chip.dataset.metric === "loss" ? "loss" : "";
+  parameter(chart, "metric", metric);
+  remember("metric", metric);
+}
 document.body.addEventListener("htmx:afterSwap", (event) => {
   if (event.target.id !== "table") return;
   const query = new URLSearchParams(location.search);
@@ -93,3 +109,4 @@ document.body.addEventListener("htmx:afterSwap", (event) => {
   wire();
 });
 wire();
+if (new URLSearchParams(location.search).get("metric") === "loss") chooseMetric($('[data-metric="loss"]'));

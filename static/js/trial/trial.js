@@ -15,7 +15,7 @@ async function showPicture() {
     return;
   }
   const picture = await answer.json();
-  drawPicture(element, picture, { table: false });
+  drawPicture(element, picture, { table: false, pixels: picture.pixels });
   $('[data-shown="list"]').replaceChildren(pictureTable(picture));
   setText($("[data-picture-caption]"), picture.caption || "");
 }

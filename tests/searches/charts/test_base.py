@@ -57,7 +57,7 @@ def test_narrow_form_drops_wide_labels_and_shortens_end_labels():
     )
     out = figure.to_json()
     assert out["height"] == 100 and "height" not in out["layout"]
-    assert out["small"]["layout"]["annotations"] == [{"text": ""}, {"text": "#24"}]
+    assert out["small"]["layout"]["annotations"] == [{"visible": False}, {"text": "#24"}]
 
 
 def test_an_empty_figure_has_words_instead_of_traces():
