@@ -52,7 +52,7 @@ def run_job(job_id: int, claim: int, *, worker: str) -> None:
     claimed = persistently(lambda: job_claim(job_id=job_id, claim=claim, worker=worker))
     if claimed is None:
         return
-    setup = _setup(claimed.job.search_id)
+    setup = _setup(claimed.job.search_id, claimed.search_made)
     try:
         if setup.evaluator.inline:
             _run_inline(claimed, setup)
@@ -98,13 +98,8 @@ class Setup:
             return self._session
 
 
-def _setup(search_id: int) -> Setup:
-    made = Search.objects.filter(pk=search_id).values_list("created_at", flat=True).get()
-    return _setup_cached(search_id, made)
-
-
 @lru_cache(maxsize=32)
-def _setup_cached(search_id: int, made: Any) -> Setup:
+def _setup(search_id: int, made: Any) -> Setup:
     """Kept by number and creation time: a config never changes once the search was started, nor a preflight's."""
     return Setup(Search.objects.only("config", "data_spec").get(pk=search_id))
 

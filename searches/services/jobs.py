@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
 from django.db.models import Q
-from django.db.models.functions import Now
+from django.db.models.functions import Coalesce, Now
 
 from engine.evaluation.base import Report
 from searches.models import Artifact, Claim, Job, Search, Trial
@@ -37,11 +37,13 @@ class ClaimedJob:
         job: its row, as claimed.
         trial: its trial's row where it has one.
         claim: the number that fences every write.
+        search_made: when its search was made; with the search's number the identity of what can be cached of it.
     """
 
     job: Job
     trial: Trial | None
     claim: int
+    search_made: datetime
 
 
 def _lease() -> Any:
@@ -51,21 +53,25 @@ def _lease() -> Any:
 def job_claim(*, job_id: int, claim: int, worker: str) -> ClaimedJob | None:
     """Takes a waiting job whose last claim was number `claim`; None if it is not to be had (any more)."""
     waiting = Job.objects.filter(pk=job_id, claim=claim, state=Job.State.WAITING)
-    search_id = waiting.values_list("search_id", flat=True).first()
-    if search_id is None:
+    row = waiting.order_by().values_list("search_id", "search__created_at").first()
+    if row is None:
         return None
+    search_id, search_made = row
     try:
         with writing(search_id) as write:
             taken = waiting.update(
-                state=Job.State.RUNNING, claim=claim + 1, lease_until=_lease(), worker=worker, order="", progress={}
+                state=Job.State.RUNNING,
+                claim=claim + 1,
+                lease_until=_lease(),
+                worker=worker,
+                order="",
+                progress={},
+                started_at=Coalesce("started_at", Now()),
             )
             if not taken:
                 raise Rejected
             rows = Job.objects.select_related("trial").defer("result", "trial__correct", "trial__final_correct")
             job = rows.get(pk=job_id)
-            if job.started_at is None:
-                job.started_at = write.now
-                job.save(update_fields=["started_at"])
             Claim.objects.create(
                 job_id=job_id, search_id=search_id, number=job.claim, worker=worker, started_at=write.now
             )
@@ -77,7 +83,7 @@ def job_claim(*, job_id: int, claim: int, worker: str) -> ClaimedJob | None:
                 )
             elif job.kind == Job.Kind.FINAL:
                 finals.final_started(write=write, job=job)
-            return ClaimedJob(job, trial, job.claim)
+            return ClaimedJob(job, trial, job.claim, search_made)
     except (Rejected, Search.DoesNotExist):
         return None
 
@@ -109,7 +115,9 @@ def job_progress(
             job.progress = now
             trial = states.trial_of(write, pk=job.trial_id) if job.trial_id else None
             if trial is not None and points:
-                points_add(write, job, trial, points)
+                epoch = points_add(write, job, trial, points)
+                if job.kind == Job.Kind.TRAIN and epoch > trial.epochs:
+                    states.trial_set(write, trial, epochs=epoch)
             for what, message in lines:
                 write.line(what, message, trial)
             if progress:

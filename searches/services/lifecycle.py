@@ -13,6 +13,7 @@ from django.db import IntegrityError, transaction
 from engine.config import SearchConfig
 from engine.log import Edit
 from searches.models import Artifact, Claim, Event, Job, LogEntry, LogLine, Point, Search, Snapshot, Trial
+from searches.scratch import settings_forget
 from searches.services import states
 from searches.services.advance import trial_stop
 from searches.services.extending import search_extend
@@ -146,6 +147,7 @@ def search_delete(*, search: Search, by: Any) -> None:
     kept = set(Artifact.objects.filter(name__in=names).values_list("name", flat=True))
     for name in names - kept:
         default_storage.delete(name)
+    settings_forget(search.pk)
 
 
 def trial_cancel(*, trial: Trial, by: Any) -> None:

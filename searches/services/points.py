@@ -6,21 +6,26 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from searches.models import Job, Point, Trial
-from searches.services import states
 from searches.services.jsonable import jsonable
 from searches.services.writing import Write
 
 _POINT = ("accuracy", "loss", "train_loss", "samples_per_s")
 
 
-def points_add(write: Write, job: Job, trial: Trial, points: Sequence[Mapping[str, Any]]) -> None:
-    """Adds epochs to a trial's curve and announces the new ones; inside `writing`, after the fence."""
+def points_add(write: Write, job: Job, trial: Trial, points: Sequence[Mapping[str, Any]]) -> int:
+    """Adds epochs to a trial's curve and announces the new ones; inside `writing`, after the fence.
+
+    Returns:
+        The last new epoch, 0 if there is none.
+    """
     if not points:
-        return
+        return 0
     final = job.kind == Job.Kind.FINAL
     epochs = [int(p["epoch"]) for p in points]
-    known = Point.objects.filter(trial_id=trial.pk, final=final, epoch__in=epochs)
-    have = set(known.values_list("epoch", flat=True))
+    have: set[int] = set()
+    if final or trial.epochs:
+        known = Point.objects.filter(trial_id=trial.pk, final=final, epoch__in=epochs)
+        have = set(known.values_list("epoch", flat=True))
     rows = {
         int(p["epoch"]): Point(
             trial_id=trial.pk, final=final, epoch=int(p["epoch"]), **{k: jsonable(p.get(k)) for k in _POINT}
@@ -29,10 +34,9 @@ def points_add(write: Write, job: Job, trial: Trial, points: Sequence[Mapping[st
         if int(p["epoch"]) not in have
     }
     if not rows:
-        return
+        return 0
     Point.objects.bulk_create(rows.values())
     for row in rows.values():
         values = {k: getattr(row, k) for k in _POINT}
         write.event("point", {"trial": trial.number, "final": final, "epoch": row.epoch, **values})
-    if not final and max(rows) > trial.epochs:
-        states.trial_set(write, trial, epochs=max(rows))
+    return max(rows)
