@@ -7,7 +7,6 @@ import json
 import logging
 import multiprocessing
 import os
-import shutil
 import signal
 import threading
 import time
@@ -23,8 +22,9 @@ from engine.data.spec import DataSpec
 from engine.evaluation.base import Report
 from searches import child
 from searches.draining import draining
-from searches.models import Job
+from searches.models import Job, Search
 from searches.retrying import persistently
+from searches.scratch import settings_folder
 from searches.services import finals
 from searches.services.checkpoints import checkpoint_fetch, checkpoint_store
 from searches.services.jobs import (
@@ -115,7 +115,11 @@ class ChildRun:
 
     def _message(self, resume: Path | None) -> dict[str, Any]:
         job, trial, payload = self.job, self.claimed.trial, self.job.payload
-        extra: dict[str, Any] = {"settings_folder": str(settings_folder(self.job))}
+        # what the search has recorded counts on every machine; the folder is for trials that start together on this one
+        extra: dict[str, Any] = {
+            "settings": Search.objects.values_list("settings", flat=True).get(pk=job.search_id),
+            "settings_folder": str(settings_folder(job.search_id)),
+        }
         if job.kind == Job.Kind.PREFLIGHT:
             extra |= payload
         return {
@@ -250,6 +254,9 @@ class ChildRun:
             seconds = float(self.config["training"]["timeout_s"])
             message = f"ended as hung: it trained longer than {seconds:g} s (training.timeout_s)"
             persistently(lambda: job_failed(job=job, claim=claim, kind="timed_out", message=message))
+        elif self.stopped == "cancel":
+            message = "nobody asks for it any more"
+            persistently(lambda: job_failed(job=job, claim=claim, kind="cancelled", message=message))
         elif self.stopped is not None and (last is None or last["kind"] == "interrupted"):
             self._save()
             persistently(lambda: job_handed_back(job=job, claim=claim, reason=str(self.stopped)))
@@ -291,11 +298,6 @@ class ChildRun:
         )
 
 
-def settings_folder(job: Job) -> Path:
-    """Where the trials of a search keep the precision and layout that the first of them chose."""
-    return Path(settings.DATA_DIR) / "work" / "settings" / str(job.search_id)
-
-
 def _end(process: ForkServerProcess) -> None:
     """Nothing of the child is left when this returns: neither itself nor what it has started."""
     pid = process.pid
@@ -307,8 +309,3 @@ def _end(process: ForkServerProcess) -> None:
     if process.is_alive():
         process.kill()
     process.join(timeout=5)
-
-
-def settings_folder_delete(search_id: int) -> None:
-    """Forgets the chosen settings of a search that was deleted."""
-    shutil.rmtree(Path(settings.DATA_DIR) / "work" / "settings" / str(search_id), ignore_errors=True)

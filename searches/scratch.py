@@ -44,3 +44,13 @@ def sweep() -> int:
             shutil.rmtree(folder, ignore_errors=True)
             number += 1
     return number
+
+
+def settings_folder(search_id: int) -> Path:
+    """Where trials that start together on this machine find the precision and layout that the first one chose."""
+    return _root() / "settings" / str(search_id)
+
+
+def settings_forget(search_id: int) -> None:
+    """Deletes that folder, with its search."""
+    shutil.rmtree(settings_folder(search_id), ignore_errors=True)

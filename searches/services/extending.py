@@ -13,12 +13,14 @@ from django.db import transaction
 
 from engine.config import SearchConfig
 from engine.log import Edit
-from searches.models import Job, LogEntry, Point, Search, Trial
+from searches.models import Artifact, Job, LogEntry, Point, Search, Trial
 from searches.services import states
 from searches.services.writing import Rejected, Write, writing
 
 _ENDING_EDITS = ("finish", "deadline", "cancel")
 _CHUNK = 500
+#: files of a full training that the continued search takes over
+_KEPT = (Artifact.Kind.WEIGHTS, Artifact.Kind.BUNDLE)
 
 
 def search_extend(
@@ -125,10 +127,14 @@ def _copy_trials(write: Write, old: Search, new: Search, config: SearchConfig, l
         elif payload["edit"] == "cancel_trial":
             thrown.add(payload["payload"]["trial"])
     for trial in Trial.objects.filter(search_id=old.pk).order_by("number"):
-        points = list(Point.objects.filter(trial_id=trial.pk, final=False))
-        trial.pk, trial.search_id = None, new.pk
-        trial.final_state, trial.final_reason, trial.final, trial.final_correct = "", "", {}, None
-        trial.bundle_checks, trial.on_front = [], False
+        # a full training is not repeated: the sealed test split was opened for this trial once already
+        trained = trial.final_state == Trial.FinalState.DONE
+        points = list(Point.objects.filter(trial_id=trial.pk, **({} if trained else {"final": False})))
+        kept = list(Artifact.objects.filter(trial_id=trial.pk, kind__in=_KEPT)) if trained else []
+        trial.pk, trial.search_id, trial.on_front = None, new.pk, False
+        if not trained:
+            trial.final_state, trial.final_reason, trial.final, trial.final_correct = "", "", {}, None
+            trial.bundle_checks = []
         again = trial.state == Trial.State.CANCELLED and trial.number not in thrown
         if again:
             rested = told.get(trial.number, 0) >= trial.target_epochs
@@ -139,6 +145,10 @@ def _copy_trials(write: Write, old: Search, new: Search, config: SearchConfig, l
         for point in points:
             point.pk, point.trial_id = None, trial.pk
         Point.objects.bulk_create(points)
+        for artifact in kept:  # another row for the same file; `search_delete` leaves files that a row still names
+            artifact.pk, artifact.search_id, artifact.trial_id = None, new.pk, trial.pk
+        Artifact.objects.bulk_create(kept)
+        write.add_bytes(sum(artifact.bytes for artifact in kept))
         if trial.state == Trial.State.WAITING:
             states.job_new(
                 write,

@@ -9,6 +9,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from engine.analysis.stats import wilson
 from engine.data.spec import DataSpec
+from engine.errors import EngineError
 from engine.spaces.base import make_space
 from searches.charts.curves import trial_curve
 from searches.models import Point, Search, Trial
@@ -16,6 +17,7 @@ from searches.selectors import compare, overview
 from searches.selectors.searches import trial_get
 from searches.services.finals import trial_train_fully
 from searches.services.lifecycle import trial_cancel
+from searches.services.writing import Rejected
 from searches.views.download import bundle_files
 
 
@@ -90,7 +92,7 @@ def train(request: HttpRequest, id: int, number: int) -> HttpResponse:
     shown = trial_get(user=request.user, id=id, number=number)
     try:
         trial_train_fully(trial=shown, by=request.user)
-    except ValueError as e:
+    except (EngineError, Rejected) as e:
         messages.error(request, str(e))
     else:
         messages.success(request, f"#{shown.number} is trained fully as soon as a slot is free.")
@@ -103,6 +105,6 @@ def cancel(request: HttpRequest, id: int, number: int) -> HttpResponse:
     shown = trial_get(user=request.user, id=id, number=number)
     try:
         trial_cancel(trial=shown, by=request.user)
-    except ValueError as e:
+    except (EngineError, Rejected) as e:
         messages.error(request, str(e))
     return redirect("searches:trial", id, number)
