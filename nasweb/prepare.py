@@ -1,4 +1,4 @@
-"""What must be true before anything serves: tables, the local person, static files. Quick when it already is."""
+"""What must be true before anything serves: tables, the local person, a marked storage, static files."""
 
 import logging
 
@@ -9,12 +9,13 @@ from django.db.migrations.executor import MigrationExecutor
 
 from nasweb.accounts import ensure_local_user
 from nasweb.static_files import sources_fingerprint
+from searches.services.canary import canary_write
 
 log = logging.getLogger(__name__)
 
 
 def prepare(*, web: bool) -> None:
-    """Migrate, make the local user, and (for `web`) collect the static files; each only when needed."""
+    """Migrate, make the local user, mark the storage, collect static files (for `web`); each only when needed."""
     settings.DATA_DIR.mkdir(parents=True, exist_ok=True)
     settings.MEDIA_ROOT.mkdir(parents=True, exist_ok=True)
     executor = MigrationExecutor(connection)
@@ -22,6 +23,7 @@ def prepare(*, web: bool) -> None:
         log.info("migrating the database")
         call_command("migrate", verbosity=0, interactive=False)
     ensure_local_user()
+    canary_write()
     if web and settings.STATIC_MANIFEST:
         _collect_static()
     connection.close()

@@ -52,8 +52,9 @@ def run_job(job_id: int, claim: int, *, worker: str) -> None:
     claimed = persistently(lambda: job_claim(job_id=job_id, claim=claim, worker=worker))
     if claimed is None:
         return
-    setup = _setup(claimed.job.search_id, claimed.search_made)
     try:
+        # inside: a plug-in or data that this worker lacks is a failure to record, not a lease to wait for
+        setup = _setup(claimed.job.search_id, claimed.search_made)
         if setup.evaluator.inline:
             _run_inline(claimed, setup)
         else:

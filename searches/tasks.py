@@ -36,7 +36,11 @@ def advance_search(self: Task, search_id: int) -> None:
 def run_job(self: Task, job_id: int, claim: int) -> None:
     """Claims a job and runs it in a child process (or in this thread, where its evaluator needs none)."""
     from searches import runner
+    from searches.services.canary import canary_problem
 
+    if problem := canary_problem():
+        log.error("job %s is left to others. %s", job_id, problem)  # its message is spent; the reaper sends it again
+        return
     # the name `manage.py worker` was given, or Celery's for a worker that was started otherwise
     name = os.environ.get("NASWEB_WORKER_NAME") or str(self.request.hostname or "worker")
     runner.run_job(int(job_id), int(claim), worker=name[:120])

@@ -1,11 +1,13 @@
 """``manage.py worker``: one more worker for the trials, on this machine or another one."""
 
+import contextlib
 import os
 import secrets
 import socket
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db.utils import Error as DatabaseError
 
 from nasweb.supervisor.machine import cores, cpu_model, gpus, memory_mb, versions
 from nasweb.supervisor.plan import POOL
@@ -45,7 +47,12 @@ class Command(BaseCommand):
 
         from nasweb.celery import app
         from searches import worker_signals
+        from searches.services.canary import canary_problem
 
+        # a database that is away is waited for; each task looks again
+        with contextlib.suppress(DatabaseError):
+            if problem := canary_problem():
+                raise CommandError(problem)
         os.environ["NASWEB_WORKER_NAME"] = name  # what the job runner writes on its claims
         worker_signals.connect(
             worker_signals.Presence(
