@@ -1,7 +1,7 @@
 """The search page with 10,000 trials x 10 epochs in real Chromium: time to the first useful chart, bytes, heap.
 
-Run: `python -m benchmarks page`. A stack without workers serves a seeded database; Plotly's script is in the browser's cache (one
-warm-up visit), as for anyone who has seen one page before. Figures are medians of five visits.
+Run: `python -m benchmarks page`. A stack without workers serves a seeded database; Plotly's script is in the browser's
+cache (one warm-up visit), as for anyone who has seen one page before. Figures are medians of five visits.
 """
 
 from __future__ import annotations

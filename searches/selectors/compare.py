@@ -364,11 +364,12 @@ def ancestry(trial: Trial) -> tuple[list[Trial], list[Trial]]:
             break
         seen.add(number)
         line.append(parent)
-    later = trial.search.trials.filter(number__gt=trial.number).order_by("number").only("number", "parents", "why")
-    children = []
-    for t in later.iterator(chunk_size=500):
-        if trial.number in t.parents:
-            children.append(t)
-            if len(children) == 12:
+    later = trial.search.trials.filter(number__gt=trial.number).order_by("number")
+    numbers: list[int] = []
+    for number, parents in later.values_list("number", "parents").iterator(chunk_size=1000):
+        if trial.number in parents:
+            numbers.append(number)
+            if len(numbers) == 12:
                 break
+    children = list(later.filter(number__in=numbers).only("search", "number", "why")) if numbers else []
     return line[::-1], children

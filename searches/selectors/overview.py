@@ -290,8 +290,10 @@ def waits(search: Search, config: SearchConfig, *, online: int) -> list[dict[str
     out += [{"what": str(w["what"]), "why": str(w["why"]), "level": ""} for w in search.waiting or []]
     if search.state in (Search.State.RUNNING, Search.State.FINISHING):
         finals = [
-            t.number
-            for t in search.trials.filter(final_state=Trial.FinalState.WAITING).only("number").order_by("number")[:6]
+            n
+            for n in search.trials.filter(final_state=Trial.FinalState.WAITING)
+            .order_by("number")
+            .values_list("number", flat=True)[:6]
         ]
         for n in finals:
             out.append({"what": f"Full training of #{n}", "why": "no free slot yet", "level": ""})

@@ -43,6 +43,10 @@ _ROW = (
 )  # fmt: skip
 
 
+#: what a curve's label needs; the search too, or each row fetches its own
+NAMED = ("search", "number", "name", "state")
+
+
 def rows(trials: QuerySet[Trial], *, parents: bool = False) -> list[TrialRow]:
     """Trials as chart rows; one query, no model instances. `parents` costs decoding one JSON list a row."""
     names = (*_ROW, "parents") if parents else _ROW
@@ -81,7 +85,7 @@ def ordered(trials: QuerySet[Trial], sort: str) -> QuerySet[Trial]:
 
     Sorted by accuracy, short-trained and failed trials stand after the completed ones: they are not ranked with them.
     """
-    name, descending = sort.lstrip("-"), sort.startswith("-")
+    name, descending = sort.removeprefix("-"), sort.startswith("-")
     columns = SORTS.get(name)
     if columns is None:
         name, descending, columns = "accuracy", True, ("accuracy",)
@@ -120,13 +124,11 @@ def curves(trials: Iterable[Trial], *, metric: str = "accuracy", final: bool = F
 def curve_sample(search: Search, *, state: str, text: str, without: Sequence[int], limit: int = 60) -> list[Trial]:
     """Trials whose curves stand for all of a filter: the best third and an even draw over the rest."""
     base = filtered(search, state=state, text=text).exclude(number__in=without).filter(epochs__gt=1)
-    best = list(
-        base.order_by(F("accuracy").desc(nulls_last=True), "number").only("number", "name", "state")[: limit // 3]
-    )
+    best = list(base.order_by(F("accuracy").desc(nulls_last=True), "number").only(*NAMED)[: limit // 3])
     have = {t.number for t in best}
     numbers = [n for n in base.order_by("number").values_list("number", flat=True) if n not in have]
     step = max(1, -(-len(numbers) // (limit - len(best)))) if numbers else 1
-    rest = search.trials.filter(number__in=numbers[::step]).only("number", "name", "state").order_by("number")
+    rest = search.trials.filter(number__in=numbers[::step]).only(*NAMED).order_by("number")
     return [*rest, *best]
 
 
@@ -135,7 +137,7 @@ def finished_sample(search: Search, limit: int = 60) -> list[Trial]:
     done = search.trials.filter(state=Trial.State.COMPLETED)
     numbers = list(done.order_by("number").values_list("number", flat=True))
     step = max(1, -(-len(numbers) // limit))
-    return list(done.filter(number__in=numbers[::step]).only("number", "name", "state").order_by("number"))
+    return list(done.filter(number__in=numbers[::step]).only(*NAMED).order_by("number"))
 
 
 def spans(search: Search, now: Any) -> list[Span]:
@@ -194,10 +196,12 @@ def option_rows(search: Search, config: Any) -> tuple[list[OptionRow], int]:
 
 
 def lineage(search: Search, number: int | None) -> list[int]:
-    """From the first ancestor to the trial, following first parents."""
-    line: list[int] = []
-    while number is not None and number not in line and len(line) < 500:
-        line.append(number)
-        parents = search.trials.filter(number=number).values_list("parents", flat=True).first()
-        number = parents[0] if parents else None
+    """From the first ancestor to the trial, following first parents; one query."""
+    if number is None:
+        return []
+    earlier = search.trials.filter(number__lte=number).exclude(parents=[]).values_list("number", "parents")
+    first = {n: parents[0] for n, parents in earlier}
+    line = [number]
+    while (before := first.get(line[-1])) is not None and before not in line and len(line) < 500:
+        line.append(before)
     return line[::-1]

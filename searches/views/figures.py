@@ -49,7 +49,7 @@ def _curves(request: HttpRequest, search: Search) -> Figure:
     metric = "loss" if request.GET.get("metric") == "loss" else "accuracy"
     numbers = chosen_numbers(request)
     state, text = request.GET.get("state", "all"), request.GET.get("q", "")
-    found = {t.number: t for t in search.trials.filter(number__in=numbers).only("number", "name", "state")}
+    found = {t.number: t for t in search.trials.filter(number__in=numbers).only(*trials.NAMED)}
     chosen = [found[n] for n in numbers if n in found]
     others = trials.curve_sample(search, state=state, text=text, without=[t.number for t in chosen])
     return curves.learning_curves(
@@ -64,7 +64,7 @@ def _curves(request: HttpRequest, search: Search) -> Figure:
 
 def _running(request: HttpRequest, search: Search) -> Figure:
     """Curves of what runs, in percent, and the middle 80 % of the finished trials by epoch (`notes.band`)."""
-    now = search.trials.filter(state=Trial.State.RUNNING).only("number", "name", "state").order_by("number")[:24]
+    now = search.trials.filter(state=Trial.State.RUNNING).only(*trials.NAMED).order_by("number")[:24]
     return curves.running_curves(trials.curves(now), trials.curves(trials.finished_sample(search)))
 
 

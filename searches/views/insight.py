@@ -16,7 +16,7 @@ def insight(request: HttpRequest, id: int) -> HttpResponse:
     """The tab."""
     search = search_get(user=request.user, id=id)
     line = read.lineage(search, search.best.number if search.best else None)
-    steps = {t.number: t for t in search.trials.filter(number__in=line).only("number", "why", "name")}
+    steps = {t.number: t for t in search.trials.filter(number__in=line).only("search", "number", "why", "name")}
     views = [
         {"name": name, "title": v.get("title", name), "columns": v.get("columns", []), "rows": v.get("rows", [])[:50]}
         for name, v in (search.views or {}).items()

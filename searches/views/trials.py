@@ -47,7 +47,7 @@ def table_context(request: HttpRequest, search: Search) -> dict[str, object]:
     state = state if state in read.FILTERS else "all"
     text = request.GET.get("q", "")[:100].replace("\x00", "")
     sort = request.GET.get("sort", "-accuracy")
-    if sort.lstrip("-") not in read.SORTS:
+    if sort.removeprefix("-") not in read.SORTS:
         sort = "-accuracy"
     found = read.ordered(read.filtered(search, state=state, text=text), sort).defer(
         "correct", "final_correct", "traceback"
@@ -70,7 +70,7 @@ def table_context(request: HttpRequest, search: Search) -> dict[str, object]:
         "low": low,
         "chosen": chosen,
         "keep": urlencode(keep),
-        "ranked": sort.lstrip("-") == "accuracy" and state == "all",
+        "ranked": sort.removeprefix("-") == "accuracy" and state == "all",
         "n_samples": next((t.n_samples for t in trials if t.n_samples), 0),
         "columns": COLUMNS,
         "epochs": config_of(search).budget.epochs,

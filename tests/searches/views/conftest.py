@@ -83,3 +83,31 @@ def make(db):
         return search
 
     return made
+
+
+@pytest.fixture
+def seeded(mira):
+    """Makes searches as the product leaves them: `seeded(n_trials=12, running=0, final=True)`, mira's by default."""
+    from benchmarks._seed import seed_search
+
+    def made(owner=mira, **options):
+        return seed_search(**{"owner": owner, "n_trials": 12, "n_epochs": 6, "running": 0, **options})
+
+    return made
+
+
+@pytest.fixture
+def n_queries(page):
+    """How many queries an address takes: `n_queries("/searches/1/")`."""
+    from django.db import connection
+    from django.test.utils import CaptureQueriesContext
+
+    def counted(address):
+        with CaptureQueriesContext(connection) as found:
+            response = page.get(address)
+            if response.streaming:
+                list(response)
+        assert response.status_code == 200, address
+        return len(found)
+
+    return counted
