@@ -95,6 +95,8 @@ SNAPSHOT_EVERY = env_int("NASWEB_SNAPSHOT_EVERY", 200, minimum=1, maximum=1_000_
 GRACE_S = env_float("NASWEB_GRACE_S", 8, minimum=0.1, maximum=600)
 # A checkpoint is uploaded at least so often while a rung is trained.
 CHECKPOINT_S = env_float("NASWEB_CHECKPOINT_S", 30, minimum=0.1, maximum=3600)
+# What all checkpoints may take in the storage; above it those of the lowest-ranked resting trials go.
+CHECKPOINT_QUOTA_MB = env_float("NASWEB_CHECKPOINT_QUOTA_MB", 20_000, minimum=0.001, maximum=1e9)
 if HEARTBEAT_S * 2 > LEASE_S:
     raise ImproperlyConfigured(
         f"NASWEB_HEARTBEAT_S ({HEARTBEAT_S:g}) must be at most half of NASWEB_LEASE_S ({LEASE_S:g}): "

@@ -10,14 +10,15 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections import defaultdict
 from datetime import timedelta
 
 from django.conf import settings
-from django.db.models import F, Q
+from django.db.models import Exists, F, OuterRef, Q, Sum
 from django.db.models.functions import Now
 
 from engine.log import Edit
-from searches.models import Event, Job, Search
+from searches.models import Artifact, Event, Job, Search, Trial
 from searches.services import states
 from searches.services.advance import views_flush
 from searches.services.enqueue import advance_enqueue, jobs_enqueue_again, queue_length
@@ -55,6 +56,7 @@ def reap(*, force: bool = True) -> bool:
             _last_chores = time.monotonic()
             events_reap()
             drafts_sweep()
+            checkpoints_reap()
         return True
     finally:
         _last = time.monotonic()
@@ -134,3 +136,32 @@ def events_reap() -> int:
             Event.objects.filter(pk__in=ids).delete()
             number += len(ids)
     return number
+
+
+def checkpoints_reap() -> int:
+    """Keeps checkpoints within their quota: those of the lowest-ranked trials between rungs go. Returns how many.
+
+    A trial that is promoted nevertheless is trained again from its seed, to the same result.
+    """
+    stored = Artifact.objects.filter(kind=Artifact.Kind.CHECKPOINT)
+    over = (stored.aggregate(n=Sum("bytes"))["n"] or 0) - settings.CHECKPOINT_QUOTA_MB * 2**20
+    if over <= 0:
+        return 0
+    under_way = Job.objects.filter(trial_id=OuterRef("trial_id"), state__in=Job.OPEN)
+    resting = stored.filter(~Exists(under_way), trial__state=Trial.State.PAUSED)
+    chosen: dict[int, list[int]] = defaultdict(list)
+    ranked = resting.order_by("trial__fidelity", "trial__accuracy", "-trial__number")
+    for pk, search_id, n_bytes in ranked.values_list("id", "search_id", "bytes")[:AGAIN]:
+        if over <= 0:
+            break
+        chosen[search_id].append(pk)
+        over -= n_bytes
+    for search_id, ids in chosen.items():
+        try:
+            with writing(search_id) as write:
+                # looked at again under the lock: one of them may have been promoted meanwhile
+                states.checkpoints_delete(write, Q(~Exists(under_way), pk__in=ids))
+                write.line("checkpoint", f"quota: {len(ids)} checkpoints of the lowest-ranked resting trials deleted")
+        except Search.DoesNotExist:
+            continue
+    return sum(map(len, chosen.values()))
