@@ -1,31 +1,27 @@
 """What it costs to orchestrate a trial: real Celery, real Redis, a job, a message, a claim, fenced writes and events each.
 
-An evaluator of zero length (the synthetic table) and no child process. Beside it Optuna's SQLite storage adding finished
-trials with 8 parameters and 10 values on the same machine. Prints a table and one JSON line.
-
-    python benchmarks/orchestration.py [--trials 1000 10000] [--postgres]
+Run: `python -m benchmarks orchestration`. An evaluator of zero length (the synthetic table, 10 epochs) and no child
+process; counts are recomputed from the rows and compared. Beside it Optuna's SQLite storage adding finished trials with 8
+parameters and 10 values on the same machine.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+import psutil
 
 
 def ours(trials: int, home: Path) -> dict[str, Any]:
     """Wall time of one search of `trials` trials on a stack of its own, after one small search that warms it up."""
     from engine.config import SearchConfig
     from nasweb.supervisor import Stack
-    from searches.models import Claim, Event, Job, Search
+    from searches.models import Claim, Job, Search
     from searches.selectors.checks import inconsistencies
     from searches.services import lifecycle
 
@@ -52,9 +48,14 @@ def ours(trials: int, home: Path) -> dict[str, Any]:
                 return search, time.perf_counter() - began
             time.sleep(0.05)
 
-    with Stack(home, web=False, workers=1, concurrency=2):
+    with Stack(home, web=False, workers=1, concurrency=2) as stack:
         run(20)
+        processes = {name: psutil.Process(pid) for name, pid in stack.pids().items()}
+        before = {name: sum(p.cpu_times()[:2]) for name, p in processes.items()}
         search, seconds = run(trials)
+        cpu = {
+            name: round(1000 * (sum(p.cpu_times()[:2]) - before[name]) / trials, 2) for name, p in processes.items()
+        }
     assert search.state == "completed", search.reason
     wrong = inconsistencies(search=search)
     jobs = Job.objects.filter(search=search, state="done").count()
@@ -62,10 +63,12 @@ def ours(trials: int, home: Path) -> dict[str, Any]:
     assert not wrong and search.n_trials == trials and jobs == trials and claims == trials, (wrong, jobs, claims)
     search.refresh_from_db()
     return {
+        "what": "ours",
         "trials": trials,
         "ms_per_trial": 1000 * seconds / trials,
+        "cpu_ms_per_trial": cpu,
         "events": search.seq,
-        "events_kept": Event.objects.filter(search=search).count(),
+        "load": os.getloadavg()[0],
     }
 
 
@@ -92,15 +95,15 @@ def optunas(trials: int, home: Path) -> dict[str, Any]:
                 intermediate_values={step: step / 10 for step in range(10)},
             )
         )
-    return {"trials": trials, "ms_per_trial": 1000 * (time.perf_counter() - began) / trials}
+    return {"what": "Optuna", "trials": trials, "ms_per_trial": 1000 * (time.perf_counter() - began) / trials}
 
 
-def main() -> None:
-    """Runs everything once and prints it."""
-    parser = argparse.ArgumentParser(description=__doc__)
+def main(argv: list[str]) -> list[dict[str, Any]]:
+    """Runs everything once."""
+    parser = argparse.ArgumentParser(prog="orchestration")
     parser.add_argument("--trials", type=int, nargs="+", default=[1_000, 10_000])
     parser.add_argument("--optuna", type=int, default=1_000, help="trials to add to Optuna's storage; 0 = none")
-    given = parser.parse_args()
+    given = parser.parse_args(argv)
     with tempfile.TemporaryDirectory(prefix="nwb-") as folder:
         home = Path(folder) / "d"
         home.mkdir()
@@ -111,17 +114,17 @@ def main() -> None:
 
         django.setup()
         call_command("migrate", verbosity=0)
-        load = os.getloadavg()[0]
-        rows = [ours(n, home) for n in given.trials]
-        optuna_row = optunas(given.optuna, Path(folder)) if given.optuna else None
-    for row in rows:
-        print(f"ours    {row['trials']:>6,} trials  {row['ms_per_trial']:6.2f} ms a trial  {row['events']:,} events")
-    if optuna_row:
-        print(f"Optuna  {optuna_row['trials']:>6,} trials  {optuna_row['ms_per_trial']:6.2f} ms a finished trial added")
-    ratio = rows[-1]["ms_per_trial"] / rows[0]["ms_per_trial"]
-    print(f"ratio {rows[-1]['trials']:,} / {rows[0]['trials']:,}: {ratio:.2f}; load before: {load:.1f} on {os.cpu_count()} cores")
-    print(json.dumps({"ours": rows, "optuna": optuna_row, "ratio": ratio, "load": load}))
+        rows = []
+        for n in given.trials:
+            rows.append(ours(n, home))
+            print(f"ours    {n:>6,} trials {rows[-1]['ms_per_trial']:7.2f} ms a trial (goal 20)", flush=True)
+        if len(rows) > 1:
+            print(f"{given.trials[-1]:,} / {given.trials[0]:,} trials: {_ratio(rows):.2f}x a trial (goal 1.2)")
+        if given.optuna:
+            rows.append(optunas(given.optuna, Path(folder)))
+            print(f"Optuna  {given.optuna:>6,} trials {rows[-1]['ms_per_trial']:7.2f} ms a finished trial added")
+    return rows
 
 
-if __name__ == "__main__":
-    main()
+def _ratio(rows: list[dict[str, Any]]) -> float:
+    return float(rows[-1]["ms_per_trial"] / rows[0]["ms_per_trial"])
