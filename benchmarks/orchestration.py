@@ -1,8 +1,8 @@
-"""What it costs to orchestrate a trial: real Celery, real Redis, a job, a message, a claim, fenced writes and events each.
+"""What orchestrating a trial costs: real Celery and Redis, a job, a message, a claim, fenced writes and events each.
 
 Run: `python -m benchmarks orchestration`. An evaluator of zero length (the synthetic table, 10 epochs) and no child
-process; counts are recomputed from the rows and compared. Beside it Optuna's SQLite storage adding finished trials with 8
-parameters and 10 values on the same machine.
+process; counts are recomputed from the rows and compared. Beside it Optuna's SQLite storage adding finished trials with
+8 parameters and 10 values on the same machine.
 """
 
 from __future__ import annotations
