@@ -94,7 +94,7 @@ def detail(request: HttpRequest, id: int) -> HttpResponse:
 
 @require_GET
 def parts(request: HttpRequest, id: int, tab: str) -> JsonResponse:
-    """The parts of a tab as they are now: {"seq", "title", "ticks", "shares", "parts": {name: html}, "winner"}."""
+    """The parts of a tab as they are now: {"seq", "title", "workers", "ticks", "shares", "parts", "winner"}."""
     search = search_get(user=request.user, id=id)
     context = page_context(search, tab)
     if tab == "overview":
@@ -105,6 +105,7 @@ def parts(request: HttpRequest, id: int, tab: str) -> JsonResponse:
             "seq": search.seq,
             "state": search.state,
             "title": context["page_title"],
+            "workers": context["online"],
             "ticks": context["ticks"],
             "shares": context["shares"],
             "winner": search.best.number if search.best else None,

@@ -196,6 +196,9 @@ async function fetchParts() {
   if (!answer.ok) return;
   const now = await answer.json();
   document.title = now.title;
+  const live = $("[data-live-indicator]");
+  live.dataset.liveWorkers = `${now.workers} worker${now.workers === 1 ? "" : "s"}`;
+  if (live.dataset.live === "live") indicator()("live");
   for (const [name, html] of Object.entries(now.parts)) {
     const node = $(`[data-part="${name}"]`);
     const bare = html.replace(/name="csrfmiddlewaretoken" value="[^"]*"/g, "");
@@ -259,6 +262,8 @@ if (!["completed", "stopped", "failed", "draft"].includes(page.dataset.state) ||
       if (state === "offline") toast("Offline: the page shows what was last heard.");
     },
   });
+  // workers come and go without an event of this search
+  setInterval(() => document.visibilityState === "visible" && $("[data-live-indicator]").dataset.live === "live" && refreshParts(), 5000);
 } else {
   // ended: a full training that somebody starts still changes it
   setInterval(() => document.visibilityState === "visible" && refreshParts(), 5000);
