@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-_KEPT = {"NASWEB_TEST_DATA", "NASWEB_TEST_POSTGRES", "NASWEB_TEST_POSTGRES_URL"}
+_KEPT = {"NASWEB_TEST_DATA", "NASWEB_TEST_STRICT", "NASWEB_TEST_POSTGRES", "NASWEB_TEST_POSTGRES_URL"}
 # Short: sockets live in it, and their paths may have 107 bytes.
 HOME = Path(tempfile.mkdtemp(prefix="nwt-"))
 atexit.register(shutil.rmtree, HOME, ignore_errors=True)
@@ -76,6 +76,33 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             )
         if item.get_closest_marker("gpu") and not Path("/proc/driver/nvidia/version").exists():
             item.add_marker(pytest.mark.skip(reason="no CUDA device"))
+
+
+#: tests may be skipped for these everywhere; for anything else not in continuous integration (`NASWEB_TEST_STRICT=1`)
+_MAY_SKIP = ("NASWEB_TEST_DATA", "no CUDA device", "about SQLite")
+
+
+def _skipped(session: pytest.Session) -> list[str]:
+    """Reasons of skipped tests, one each."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    return [] if reporter is None else [str(r.longrepr[2]) for r in reporter.stats.get("skipped", [])]
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """In continuous integration a test that this machine cannot run is a failure."""
+    wrong = [reason for reason in _skipped(session) if not any(word in reason for word in _MAY_SKIP)]
+    if wrong and os.environ.get("NASWEB_TEST_STRICT", "0") not in {"", "0"} and session.exitstatus == 0:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """How many tests the absent data cost."""
+    reasons = [str(r.longrepr[2]) for r in terminalreporter.stats.get("skipped", [])]
+    absent = sum("NASWEB_TEST_DATA" in reason for reason in reasons)
+    terminalreporter.write_line(f"{absent} tests skipped because data is absent (NASWEB_TEST_DATA)")
+    if others := sorted({r for r in reasons if not any(word in r for word in _MAY_SKIP)}):
+        terminalreporter.write_line(f"skipped for other reasons, wrong where NASWEB_TEST_STRICT=1: {'; '.join(others)}")
 
 
 @pytest.fixture(scope="session")

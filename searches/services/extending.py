@@ -62,6 +62,9 @@ def _words(trials: int | None, minutes: float | None) -> str:
 def _continued(old: Search, by: Any, trials: int | None, minutes: float | None) -> Search:
     """The new search: copies of the log, the trials and their curves, then the extension."""
     config = SearchConfig.parse(old.config)
+    allowed = config.budget.minutes
+    if allowed is not None and not minutes and old.ran_s >= 60 * (allowed + old.extra_minutes):
+        raise Rejected("Its time is up: say how many more minutes, too.")
     log = list(LogEntry.objects.filter(search_id=old.pk).order_by("number").values_list("kind", "payload"))
     if old.decided:
         log = log[: old.cursor]  # the last of them ended it

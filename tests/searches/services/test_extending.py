@@ -103,3 +103,12 @@ def test_nothing_to_add_and_drafts_are_refused() -> None:
     with pytest.raises(Rejected, match="not been started"):
         lifecycle.search_extend(search=search, by="mira", trials=1)
     assert LogEntry.objects.filter(search=search).count() == 0
+
+
+def test_a_search_whose_time_is_up_needs_more_of_it() -> None:
+    old = work(search_make(budget={"trials": 6, "epochs": 4, "minutes": 1}))
+    Search.objects.filter(pk=old.pk).update(ran_s=60.0)
+    with pytest.raises(Rejected, match="more minutes"):
+        lifecycle.search_extend(search=old, by="mira", trials=2)
+    new = work(lifecycle.search_extend(search=old, by="mira", trials=2, minutes=5))
+    assert (new.state, new.n_trials, new.extra_minutes) == ("completed", 8, 5.0)
