@@ -93,6 +93,7 @@ class ChildRun:
         self.lines: list[tuple[str, str]] = [("claim", started)]
         self.progress: dict[str, Any] = {}
         self.last: dict[str, Any] | None = None
+        self.conn: Connection | None = None
         self.checkpoint: str | None = None
         self.flushed_at = self.saved_at = time.monotonic()
         self.stopped: str | None = None
@@ -105,12 +106,13 @@ class ChildRun:
         resume = checkpoint_fetch(name, self.folder / "resume.safetensors") if name else None
         if name and resume is None:
             self.lines.append(("checkpoint", "its checkpoint is gone: trained again from its seed"))
-        process, conn = start_child(self._message(resume))
+        process, self.conn = start_child(self._message(resume))
         try:
-            self._watch(process, conn)
+            self._watch(process, self.conn)
         finally:
             _end(process)
-            conn.close()
+            self.conn.close()
+            self.conn = None
         self._record(process)
 
     def _message(self, resume: Path | None) -> dict[str, Any]:
@@ -153,6 +155,8 @@ class ChildRun:
                     log.info("job %s: the child did not stop (%s) and is killed", self.job.pk, self.stopped)
                     break
             self._flush(now)
+            if self.checkpoint and self.stopped != "lost" and now - self.saved_at >= settings.CHECKPOINT_S:
+                self._save()
 
     def _read(self, conn: Connection, *, drain: bool) -> None:
         """Takes what the pipe holds (at most some hundred messages at once, so that nothing else starves)."""
@@ -211,15 +215,20 @@ class ChildRun:
             if not held:
                 self.stopped = "lost"
                 self.kill_at = min(self.kill_at, now + settings.GRACE_S)
-        if self.checkpoint and now - self.saved_at >= settings.CHECKPOINT_S:
-            self._save()
 
     def _save(self) -> None:
-        """Uploads the newest checkpoint and makes it official."""
+        """Uploads the newest checkpoint and makes it official.
+
+        Only after every epoch that it holds has been written: who resumes from it will not report them again. What was
+        uploaded may be newer than what was read so far, but what the child said before it wrote it is in the pipe.
+        """
         path, self.checkpoint, self.saved_at = self.checkpoint, None, time.monotonic()
         if path is None:
             return
         stored = checkpoint_store(self.job, self.claim, Path(path))
+        if self.conn is not None and self.last is None:
+            self._read(self.conn, drain=True)
+        self._flush(time.monotonic(), force=True)
         held = persistently(
             lambda: job_checkpoint(
                 job=self.job, claim=self.claim, name=stored.name, digest=stored.digest, n_bytes=stored.bytes

@@ -57,6 +57,18 @@ def test_killed_worker(site: Site) -> None:
     assert time.monotonic() - began < 60
 
 
+def test_killed_workers_on_postgres(make_site: Callable[..., Site], postgres_server: Any) -> None:
+    site = make_site(workers=2, env={"NASWEB_DATABASE_URL": postgres_server.create_database("faults")})
+    run = site.start(trials=6, epochs=15, parallelism=4, acted={"epoch_s": 0.1}, strategy="regularized_evolution")
+    checkpointed(run, 1)
+    for name in ("worker-1", "control", "worker-2"):
+        site.stack.kill(name)
+    look = run.ended()
+    assert look["state"] == "completed" and states(look) == {"completed": 6}
+    whole_curves(look, 6, 15)
+    assert all(j["failures"] == 0 for j in look["jobs"]) and sum(j["losses"] for j in look["jobs"]) >= 1
+
+
 def test_drained_worker(site: Site) -> None:
     run = site.start(trials=3, epochs=30, acted={"epoch_s": 0.1})
     run.until(lambda look: training(1)(look) and training(2)(look), "two trials train")
