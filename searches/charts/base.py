@@ -9,6 +9,8 @@ from typing import Any, TypeVar
 
 #: largest number of points a trace may hold; SVG traces redraw in well under 100 ms then
 MAX_POINTS = 2000
+#: dots drawn of more trials than that: at this width they would only hide each other
+MANY = 600
 
 T = TypeVar("T")
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from searches.charts.base import (
+    MANY,
     MAX_POINTS,
     Figure,
     TrialRow,
@@ -369,8 +370,8 @@ def genealogy(trials: Sequence[TrialRow], *, lineage: Sequence[int], whole: bool
     known = [t for t in trials if t.accuracy is not None and t.state in ("completed", "running", "paused")]
     axis = accuracy_axis([100 * (t.accuracy or 0) for t in known if t.state == "completed"], whole=whole)
     inside = [t for t in known if 100 * (t.accuracy or 0) >= axis.floor]
-    if len(inside) > MAX_POINTS // 2:
-        sample = {t.number for t in thin(inside, lambda t: t.accuracy or 0, MAX_POINTS // 2)} | line
+    if len(inside) > MAX_POINTS:
+        sample = {t.number for t in thin(inside, lambda t: t.accuracy or 0, MANY)} | line
         inside = [t for t in inside if t.number in sample]
     place: Mapping[int, TrialRow] = {t.number: t for t in inside}
     edges_x: list[Any] = []

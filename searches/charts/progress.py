@@ -8,6 +8,7 @@ from typing import Any
 
 from engine.analysis.stats import wilson
 from searches.charts.base import (
+    MANY,
     MAX_POINTS,
     Figure,
     TrialRow,
@@ -75,7 +76,7 @@ def best_so_far(ended: Sequence[TrialRow], *, whole: bool = False) -> Figure:
             steps.append((k, r))
     inside = [(k, r) for k, r in ranked if 100 * (r.accuracy or 0) >= axis.floor]
     improved = {r.number for _, r in steps}
-    drawn = inside if len(inside) <= MAX_POINTS else thin(inside, lambda p: p[1].accuracy or 0, MAX_POINTS // 2)
+    drawn = inside if len(inside) <= MAX_POINTS else thin(inside, lambda p: p[1].accuracy or 0, MANY)
     random = [(k, r) for k, r in drawn if r.at_random]
     other = [(k, r) for k, r in drawn if not r.at_random and r.number not in improved]
     shown = {k for k, _ in inside}
@@ -105,7 +106,7 @@ def best_so_far(ended: Sequence[TrialRow], *, whole: bool = False) -> Figure:
     data.append(_dots(random, {"color": "role:bg", "size": 7, "line": {"color": "role:ink-3", "width": 1.5}}, "random"))
     data.append(_dots([s for s in steps if not s[1].at_random], {"color": "role:accent", "size": 8}, "a new best"))
     marks = [(float(k), r.state, hover(r, r.reason if r.state != "completed" else "below the range")) for k, r in out]
-    data.append(marks_at(axis.floor, thin(marks, lambda m: m[0], 400)))
+    data.append(marks_at(axis.floor, thin(marks, lambda m: m[0], 200)))
     if steps:
         best = steps[-1][1]
         notes.append(
@@ -200,7 +201,7 @@ def against_cost(
             front.append(r)
     on_front = {r.number for r in front}
     rest = [r for r in by_cost if r.number not in on_front and 100 * (r.accuracy or 0) >= axis.floor]
-    rest = thin(rest, lambda r: r.accuracy or 0, MAX_POINTS // 2)
+    rest = thin(rest, lambda r: r.accuracy or 0, MANY)
 
     def x(r: TrialRow) -> float:
         return round(getattr(r, cost) / unit, 6)
