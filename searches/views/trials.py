@@ -114,7 +114,7 @@ class _Echo:
 
 def csv_safe(value: object) -> object:
     """Text that no spreadsheet takes for a formula."""
-    return "'" + value if isinstance(value, str) and value[:1] in "=+-@\t\r" else value
+    return "'" + value if isinstance(value, str) and value.startswith(tuple("=+-@\t\r")) else value
 
 
 @require_GET

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import csv
+import io
+
 import pytest
 from django.urls import reverse
 
@@ -68,3 +71,13 @@ def test_tables_of_the_strategy_are_readable_and_time_can_be_added(page, mira, m
     text = page.get(reverse("searches:insight", args=[search.pk])).content.decode()
     assert '<td class="num">0.1028</td>' in text and '<td class="num">–</td>' in text
     assert 'name="minutes"' in text and 'value="7' in text
+
+
+def test_an_empty_cell_of_the_export_stays_empty(page, mira, make):
+    search = make(mira, accuracies=[0.9])
+    Trial.objects.filter(search=search).update(why="=HYPERLINK(1)")
+    answer = page.get(reverse("searches:export", args=[search.pk]))
+    head, row = csv.reader(io.StringIO(b"".join(answer.streaming_content).decode("utf-8-sig")))
+    cells = dict(zip(head, row, strict=True))
+    assert (cells["reason"], cells["worker"], cells["parents"]) == ("", "", "")
+    assert cells["why"] == "'=HYPERLINK(1)"
