@@ -328,14 +328,15 @@ class Layers(SearchSpace):
         return super()._phrase(decision, old, new)
 
     def short_name(self, arch: Architecture) -> str:
-        """ "5×sep3/conv5-48 skip3": depth, the most frequent operations, width, number of skips."""
+        """ "5×sep3/conv5+1-48 skip3": depth, operations by frequency (+ how many kinds more), width, number of skips."""
         c = arch.choices
         depth = int(cast(int, c["depth"]))
         used = Counter(str(c[f"block{k}_op"]) for k in range(1, depth + 1))
         common = sorted(used, key=lambda op: (-used[op], self._opt.operation.index(cast(Operation, op))))
         skips = sum(bool(c[f"block{k}_skip"]) for k in range(1, depth + 1))
         wide = f"×{c['widen']}" if c.get("widen", 1) != 1 else ""
-        return f"{depth}×{'/'.join(common[:2])}-{c['width']}{wide}" + (f" skip{skips}" if skips else "")
+        more = f"+{len(common) - 2}" if len(common) > 3 else f"/{common[2]}" if len(common) == 3 else ""
+        return f"{depth}×{'/'.join(common[:2])}{more}-{c['width']}{wide}" + (f" skip{skips}" if skips else "")
 
     def outline(self) -> dict[str, Any]:
         """Stem, a block that repeats, pooling, head, each with its decisions."""

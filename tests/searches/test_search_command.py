@@ -206,7 +206,7 @@ def test_a_running_stack_is_used(make_stack: Callable[..., Stack], tmp_path: Pat
 @pytest.mark.slow
 def test_ctrl_c_pauses_and_resume_goes_on(stack_folder: Path, tmp_path: Path) -> None:
     run = subprocess.Popen(
-        [sys.executable, "manage.py", "search", "run", table(tmp_path, trials=30, delay=0.3), "--follow"],
+        [sys.executable, "manage.py", "search", "run", table(tmp_path, trials=80, delay=0.3), "--follow"],
         cwd=ROOT,
         env=environment(stack_folder),
         stdout=(tmp_path / "out").open("w"),
@@ -220,11 +220,11 @@ def test_ctrl_c_pauses_and_resume_goes_on(stack_folder: Path, tmp_path: Path) ->
         run.kill()
     assert "is paused, nothing is lost" in (tmp_path / "err").read_text()
     before = json.loads(command(stack_folder, "show", 1, "--json").stdout)
-    assert before["state"] == "paused" and 3 <= before["trials"]["completed"] < 30
+    assert before["state"] == "paused" and 3 <= before["trials"]["completed"] < 80
     done = command(stack_folder, "resume", 1, "--json")
     assert done.returncode == 0, done.stderr
     after = json.loads(done.stdout.splitlines()[-1])
-    assert after["state"] == "completed" and after["trials"]["completed"] == 30
+    assert after["state"] == "completed" and after["trials"]["completed"] == 80
 
 
 @pytest.mark.slow
