@@ -335,7 +335,7 @@ class Layers(SearchSpace):
         common = sorted(used, key=lambda op: (-used[op], self._opt.operation.index(cast(Operation, op))))
         skips = sum(bool(c[f"block{k}_skip"]) for k in range(1, depth + 1))
         wide = f"×{c['widen']}" if c.get("widen", 1) != 1 else ""
-        more = f"+{len(common) - 2}" if len(common) > 3 else f"/{common[2]}" if len(common) == 3 else ""
+        more = f"+{len(common) - 2}" if len(common) > 2 else ""
         return f"{depth}×{'/'.join(common[:2])}{more}-{c['width']}{wide}" + (f" skip{skips}" if skips else "")
 
     def outline(self) -> dict[str, Any]:
