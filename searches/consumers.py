@@ -14,6 +14,7 @@ from collections import Counter, deque
 from typing import Any
 
 from channels.db import database_sync_to_async
+from channels.exceptions import StopConsumer
 from channels.generic.websocket import AsyncJsonWebsocketConsumer
 from channels.layers import get_channel_layer
 
@@ -30,6 +31,8 @@ FLOOD_S = 10.0
 LONGEST_FRAME = 1_024
 CLOSE_LOGIN, CLOSE_GONE, CLOSE_POLICY = 4401, 4404, 1008
 SEND_TIMEOUT_S = 0.9
+#: a page that takes nothing for so long is cut off: what waits for it would grow without bound; it comes back and asks
+SLOW_S = 5.0
 
 
 class Heads:
@@ -122,11 +125,18 @@ class SearchConsumer(AsyncJsonWebsocketConsumer):
     async def search_events(self, message: dict[str, Any]) -> None:
         """Events from the publisher of some process."""
         for seq, kind, data in message["events"]:
-            await self.send_json({"type": "event", "seq": seq, "kind": kind, "data": data})
+            await self._tell({"type": "event", "seq": seq, "kind": kind, "data": data})
 
     async def search_head(self, message: dict[str, Any]) -> None:
         """The number of the last event."""
-        await self.send_json({"type": "head", "seq": message["seq"], "state": message["state"]})
+        await self._tell({"type": "head", "seq": message["seq"], "state": message["state"]})
+
+    async def _tell(self, message: dict[str, Any]) -> None:
+        try:
+            await asyncio.wait_for(self.send_json(message), SLOW_S)
+        except TimeoutError:
+            await self.disconnect(1006)
+            raise StopConsumer from None
 
     async def _watch(self) -> None:
         """Closes the socket when its person logs out or its search is deleted."""

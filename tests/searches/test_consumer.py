@@ -183,16 +183,29 @@ async def test_floods_and_large_frames_close_the_socket(connect: Any, frames: li
     assert message["code"] == consumers.CLOSE_POLICY
 
 
-async def test_a_reader_that_sleeps_costs_bounded_memory(connect: Any) -> None:
+async def test_a_reader_that_takes_nothing_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(consumers, "SLOW_S", 0.3)
     search, cookie = await database_sync_to_async(made)()
-    _, accepted = await connect(search.pk, cookie)
-    assert accepted
-    layer = get_channel_layer()
-    for n in range(500):
-        await layer.group_send(group_name(search.pk), {"type": "search.head", "seq": n, "state": "running"})
-    await asyncio.sleep(0)
-    queues = [q.qsize() for q in layer._get_layer().channels.values()]
-    assert queues and max(queues) <= 100
+    text = "; ".join(f"{k}={v}" for k, v in cookie.items()).encode()
+    scope = {
+        "type": "websocket", "path": f"/ws/searches/{search.pk}/", "query_string": b"", "subprotocols": [],
+        "headers": [(b"host", b"localhost"), (b"cookie", text), ORIGIN],
+    }  # fmt: skip
+    said = asyncio.Queue[dict[str, Any]]()
+    said.put_nowait({"type": "websocket.connect"})
+    accepted = asyncio.Event()
+
+    async def send(message: dict[str, Any]) -> None:
+        if message["type"] == "websocket.accept":
+            accepted.set()
+        else:
+            await asyncio.sleep(3600)  # its network takes no more
+
+    socket = asyncio.create_task(application(scope, said.get, send))
+    await asyncio.wait_for(accepted.wait(), 5)
+    await asyncio.wait_for(socket, 5)  # the first head was too much
+    assert search.pk not in consumers.heads._open
+    assert not get_channel_layer()._get_layer().groups.get(group_name(search.pk))
 
 
 def test_other_addresses_are_refused() -> None:
