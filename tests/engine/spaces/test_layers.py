@@ -99,7 +99,7 @@ def test_words():
     shallow = SPACE.validate({k: v for k, v in KNOWN.items() if not k.startswith("block5")} | {"depth": 4})
     assert SPACE.describe_change(arch, shallow) == "depth 5 → 4"
     assert ("block 5 operation", "separable 3×3", "–") in SPACE.difference(arch, shallow)
-    assert SPACE.short_name(arch) == "5×sep3/conv3+1-48×2 skip4"
+    assert SPACE.short_name(arch) == "5×sep3/conv3+2-48×2 skip4"
     signal = Layers(LayersOptions()).bind(SIGNAL)
     assert signal.format("block1_op", "conv5") == "conv 5"
 
