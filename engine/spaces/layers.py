@@ -328,7 +328,7 @@ class Layers(SearchSpace):
         return super()._phrase(decision, old, new)
 
     def short_name(self, arch: Architecture) -> str:
-        """ "5×sep3/conv5+1-48 skip3": depth, the two most frequent operations (and how many more there are), width, number of skips."""
+        """ "5×sep3/conv5+1-48 skip3": depth, the two most frequent operations and how many more, width, skips."""
         c = arch.choices
         depth = int(cast(int, c["depth"]))
         used = Counter(str(c[f"block{k}_op"]) for k in range(1, depth + 1))
