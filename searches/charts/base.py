@@ -56,6 +56,7 @@ class Figure:
         columns, rows: its data as a table (at most 200 rows).
         notes: facts for the caption beside the heading, e.g. `{"below": 5, "floor": 94}`.
         empty: said instead of a chart while there is nothing to draw.
+        small: layout that replaces its own where the chart is narrow.
     """
 
     data: list[dict[str, Any]]
@@ -65,6 +66,7 @@ class Figure:
     rows: list[list[Any]] = field(default_factory=list)
     notes: dict[str, Any] = field(default_factory=dict)
     empty: str = ""
+    small: dict[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """JSON as `static/js/core/charts.js` reads it.
@@ -89,6 +91,8 @@ class Figure:
         if any(short):
             ends = any("text" in n for n in short)
             out["small"] = {"layout": {"annotations": short, "margin": {"r": 44 if ends else 8}}}
+        if self.small:
+            out["small"] = {"layout": {**out.get("small", {}).get("layout", {}), **self.small}}
         return out
 
 

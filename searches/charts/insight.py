@@ -125,6 +125,7 @@ def timeline(spans: Sequence[Span], *, now_s: float, winner: int | None, running
                 "range": [0, total * 1.02],
                 "tickvals": ticks,
                 "ticktext": [clock(t) for t in ticks],
+                "tickangle": 0,
                 "title": {"text": "time since the start"},
             },
             "yaxis": {
@@ -149,6 +150,7 @@ def timeline(spans: Sequence[Span], *, now_s: float, winner: int | None, running
             for s in spans[-200:]
         ],
         empty="" if spans else "No worker has taken a trial yet.",
+        small={"xaxis": {"tickvals": ticks[::3], "ticktext": [clock(t) for t in ticks[::3]]}},
         notes={"busy": round(100 * share, 1), "slots": len(names)},
     )
 

@@ -185,7 +185,7 @@ def standing(search: Search, config: SearchConfig, now: datetime) -> Standing:
         if config.budget.minutes:
             left = min(left, max(0.0, 60 * (config.budget.minutes + search.extra_minutes) - seconds))
         out.left_s = left
-        out.left = clock(left)
+        out.left = clock(left) if left >= 1 else ""
     return out
 
 
@@ -273,7 +273,7 @@ def waits(search: Search, config: SearchConfig, *, online: int) -> list[dict[str
     """What waits and why, for people: every wait has its reason."""
     out: list[dict[str, str]] = []
     warn = "warn"
-    offline = search.state in Search.LIVE and not online
+    offline = search.state in Search.LIVE and search.state != Search.State.PAUSED and not online
     if search.state == Search.State.QUEUED and not offline:
         out.append({"what": "The start", "why": search.reason or "it is queued and starts by itself", "level": ""})
     if search.state == Search.State.PAUSED:
