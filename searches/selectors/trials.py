@@ -10,7 +10,8 @@ from django.db.models import F, Q, QuerySet
 from engine.spaces.base import make_space
 from searches.charts.base import TrialRow
 from searches.charts.curves import Curve
-from searches.charts.insight import OptionRow, Span
+from searches.charts.insight import Span
+from searches.charts.options import OptionRow
 from searches.models import Claim, Point, Search, Trial
 
 #: what `?sort=` may say -> columns; anything else is refused

@@ -9,7 +9,7 @@ from django.utils import timezone
 from django.views.decorators.gzip import gzip_page
 from django.views.decorators.http import require_GET
 
-from searches.charts import curves, insight, progress
+from searches.charts import curves, insight, options, progress
 from searches.charts.base import Figure
 from searches.models import Search, Trial
 from searches.selectors import overview, trials
@@ -88,7 +88,7 @@ def _far(request: HttpRequest, search: Search) -> Figure:
 
 def _options(request: HttpRequest, search: Search) -> Figure:
     rows, n = trials.option_rows(search, overview.config_of(search))
-    return insight.by_option(rows, n_trials=n, whole=_whole(request))
+    return options.by_option(rows, n_trials=n, whole=_whole(request))
 
 
 def _genealogy(request: HttpRequest, search: Search) -> Figure:

@@ -6,7 +6,8 @@ import numpy as np
 
 from searches.charts.base import MAX_POINTS, TrialRow
 from searches.charts.curves import Curve, learning_curves, trial_curve
-from searches.charts.insight import OptionRow, Span, by_option, clock, genealogy, how_far, timeline
+from searches.charts.insight import Span, clock, genealogy, how_far, timeline
+from searches.charts.options import OptionRow, by_option
 from searches.charts.progress import against_cost, best_so_far
 
 
