@@ -9,7 +9,7 @@ from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 
-from engine.analysis.stats import Verdict, told_apart, wilson
+from engine.analysis.stats import Verdict, format_p, told_apart, wilson
 from engine.architecture import Architecture
 from engine.config import Recipe, SearchConfig
 from engine.data.spec import DataSpec
@@ -59,6 +59,8 @@ class Column:
     index: int
     role: str
     dash: str
+    #: `#24`, with its search where the columns come from several
+    label: str = ""
 
     @cached_property
     def config(self) -> SearchConfig:
@@ -132,7 +134,13 @@ DASHES = ("solid", "dash", "dot", "dashdot")
 
 def columns_of(trials: list[Trial]) -> list[Column]:
     """Colour and dash by place, as in the charts."""
-    return [Column(t, i, f"cat-{i % 8 + 1}", DASHES[i % 4]) for i, t in enumerate(trials)]
+    several = len({t.search_id for t in trials}) > 1
+    return [
+        Column(
+            t, i, f"cat-{i % 8 + 1}", DASHES[i % 4], f"#{t.number} of {t.search.name}" if several else f"#{t.number}"
+        )
+        for i, t in enumerate(trials)
+    ]
 
 
 def recipe_words(r: Recipe) -> str:
@@ -236,7 +244,8 @@ def compare(trials: list[Trial]) -> Comparison:
         columns, rows, *_sentence(columns), warnings=warnings, agrees=", ".join(f"same {w}" for w in agreeing)
     )
     out.pairs = [
-        {"a": a.trial, "b": b.trial, "p": v.p, "wins": v.wins, "losses": v.losses} for a, b, v in verdicts(columns)
+        {"a": a.label, "b": b.label, "p": format_p(v.p), "wins": v.wins, "losses": v.losses}
+        for a, b, v in verdicts(columns)
     ]
     out.same_space = len({(c.config.space.name) for c in columns}) == 1
     if out.same_space:
@@ -274,13 +283,13 @@ def _sentence(columns: list[Column]) -> tuple[str, str, str]:
         known = [t for t in ts if t.accuracy is not None]
         if not known:
             return f"{len(ts)} trials", "", "none of them has a result yet"
-        best = max(known, key=lambda t: t.accuracy or 0)
-        return f"#{best.number} is the most accurate", f", {100 * (best.accuracy or 0):.2f} %", ""
-    lead, fact = f"#{first.number} has {first.n_wrong} wrong", ""
+        best = max((c for c in columns if c.trial.accuracy is not None), key=lambda c: c.trial.accuracy or 0)
+        return f"{best.label} is the most accurate", f", {100 * (best.trial.accuracy or 0):.2f} %", ""
+    lead, fact = f"{columns[0].label} has {first.n_wrong} wrong", ""
     if len(ts) > 1:
         other = ts[1]
         ratio = f" at {other.n_macs / first.n_macs:.2f} of its multiply-adds" if first.n_macs and other.n_macs else ""
-        fact += f", #{other.number} has {other.n_wrong}{ratio}"
+        fact += f", {columns[1].label} has {other.n_wrong}{ratio}"
     tested = verdicts(columns)
     n = first.n_samples
     if len(columns) < 2:
@@ -293,7 +302,7 @@ def _sentence(columns: list[Column]) -> tuple[str, str, str]:
     for i, (a, b, v) in enumerate(ordered):
         if v.p > 0.05 / (len(ordered) - i):
             break
-        apart.append(f"#{a.trial.number} and #{b.trial.number}")
+        apart.append(f"{a.label} and {b.label}")
     if not apart:
         who = "the two" if len(ts) == 2 else f"the {len(ts)}"
         return lead, fact, f"{n:,} samples do not tell {who} apart"

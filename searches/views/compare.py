@@ -25,9 +25,15 @@ def _chosen(request: HttpRequest) -> list[tuple[int, int]]:
 @require_GET
 def compare(request: HttpRequest) -> HttpResponse:
     """The page."""
-    trials = read.trials_of(request.user, _chosen(request))
+    chosen = _chosen(request)
+    trials = read.trials_of(request.user, chosen)
     searches = Search.objects.filter(owner=request.user, archived=False, n_trials__gt=0).order_by("-created_at")[:50]
-    context: dict[str, object] = {"searches": searches, "trials": trials, "page_title": f"Compare {len(trials)} trials"}
+    context: dict[str, object] = {
+        "searches": searches,
+        "trials": trials,
+        "missing": len(chosen) - len(trials),
+        "page_title": f"Compare {len(trials)} trials",
+    }
     if trials:
         comparison = read.compare(trials)
         pictures = [picture(c.space.plan(c.architecture)) for c in comparison.columns]

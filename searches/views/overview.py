@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.template.loader import render_to_string
 from django.views.decorators.http import require_GET
@@ -96,10 +96,12 @@ def detail(request: HttpRequest, id: int) -> HttpResponse:
 def parts(request: HttpRequest, id: int, tab: str) -> JsonResponse:
     """The parts of a tab as they are now: {"seq", "title", "workers", "ticks", "shares", "parts", "winner"}."""
     search = search_get(user=request.user, id=id)
+    if tab not in PARTS:
+        raise Http404(f"no tab is called {tab}")
     context = page_context(search, tab)
     if tab == "overview":
         context |= overview_context(search, context)
-    html = {name: render_to_string(f"searches/page/_{name}.html", context, request) for name in PARTS.get(tab, ())}
+    html = {name: render_to_string(f"searches/page/_{name}.html", context, request) for name in PARTS[tab]}
     return JsonResponse(
         {
             "seq": search.seq,

@@ -38,7 +38,7 @@ def processes_of(data_dir: Path) -> dict[int, str]:
 def assert_gone(data_dir: Path) -> None:
     """Nothing of `data_dir` lives any more, soon."""
     try:
-        wait_until(lambda: not processes_of(data_dir), "nothing is left", timeout_s=8)
+        wait_until(lambda: not processes_of(data_dir), "nothing is left", timeout_s=15)
     except AssertionError:
         raise AssertionError(f"left behind: {processes_of(data_dir)}") from None
 
@@ -64,7 +64,7 @@ class MakeRun:
             cwd=PROJECT,
             env=environment,
             start_new_session=not terminal,
-            preexec_fn=_own_terminal if terminal else None,  # noqa: PLW1509
+            preexec_fn=_own_terminal if terminal else _own_signals,  # noqa: PLW1509
             **stdio,
         )
         if output is not None:
@@ -82,7 +82,14 @@ class MakeRun:
         self.master = None
 
 
+def _own_signals() -> None:
+    """As a shell starts a command, even where the tests themselves were started with signals ignored (nohup, `&`)."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
 def _own_terminal() -> None:
+    _own_signals()
     os.setsid()
     import fcntl
     import termios

@@ -3,8 +3,6 @@
 import functools
 import http.server
 import json
-import os
-import shutil
 import threading
 import time
 from importlib.util import find_spec
@@ -79,21 +77,9 @@ def address():
     server.shutdown()
 
 
-@pytest.fixture(scope="module")
-def chromium():
-    playwright = pytest.importorskip("playwright.sync_api")
-    installed = os.environ.get("CHROMIUM") or shutil.which("chromium")
-    with playwright.sync_playwright() as p:
-        if not installed and not Path(p.chromium.executable_path).exists():
-            pytest.skip("no Chromium: apt-get install chromium, or playwright install chromium")
-        browser = p.chromium.launch(executable_path=installed, args=["--no-sandbox", "--disable-gpu"])
-        yield browser
-        browser.close()
-
-
 @pytest.fixture
-def page(chromium, address):
-    page = chromium.new_page(viewport={"width": 1400, "height": 900}, color_scheme="light")
+def page(browser, address):
+    page = browser.new_page(viewport={"width": 1400, "height": 900}, color_scheme="light")
     wrong = []
     page.on("pageerror", lambda error: wrong.append(str(error)))
     watch = "addEventListener('securitypolicyviolation', (e) => { (window.violations ||= []).push(e.blockedURI) })"

@@ -74,7 +74,19 @@ def test_other_peoples_trials_are_left_out(page, seeded, jonas, three):
     other = seeded(owner=jonas, n_trials=4, name="Secret of jonas").trials.first()
     text = page.get(chosen(three[0], other)).content.decode()
     assert "Secret of jonas" not in text and "Compare 1 trial" in text
+    assert "1 trial of this address is not there (any more)" in text
     assert len(page.get(chosen(other).replace("/compare/", "/compare/figure/")).json()["data"]) == 0
+
+
+def test_equal_numbers_of_several_searches_are_told_by_their_names(page, seeded, three):
+    other = seeded(n_trials=12, seed=4, name="Another").trials.get(number=three[0].number)
+    other.search.refresh_from_db()
+    set_wrong(three[0], range(4))
+    set_wrong(other, range(2, 9))
+    found = read.compare([three[0], other])
+    assert found.lead == f"#{other.number} of {three[0].search.name} has 4 wrong"
+    assert found.fact.startswith(f", #{other.number} of Another has 7")
+    assert [found.pairs[0]["a"], found.pairs[0]["b"]] == [c.label for c in found.columns]
 
 
 class TestSentence:
@@ -92,7 +104,7 @@ class TestSentence:
         found = read.compare(three[:2])
         assert found.caveat.startswith("all are told apart by 360 samples")
         (pair,) = found.pairs
-        assert (pair["wins"], pair["losses"]) == (26, 0) and pair["p"] < 1e-6
+        assert (pair["wins"], pair["losses"]) == (26, 0) and pair["p"] == "p < 0.001"
 
     def test_of_three_one_pair_only(self, three):
         a, b, c = three
@@ -114,7 +126,7 @@ class TestSentence:
     def test_the_same_network_twice_has_nothing_to_tell(self, three):
         set_wrong(three[0], range(4))
         set_wrong(three[1], range(4))
-        assert read.compare(three[:2]).pairs[0]["p"] == 1.0
+        assert read.compare(three[:2]).pairs[0]["p"] == "p = 1.00"
 
     def test_without_results(self, three):
         for t in three:
