@@ -10,6 +10,7 @@ from django.db.models import Count, Q, QuerySet, Sum
 from django.http import Http404
 
 from searches.models import Artifact, Search, Trial
+from searches.services.extending import COPYING
 from searches.services.preflight import TOKEN
 
 #: counters of a search's row and the trial state each one counts
@@ -33,10 +34,9 @@ class TrialNotFound(Trial.DoesNotExist, Http404):
 
 
 def searches_of(user: AbstractBaseUser | AnonymousUser) -> QuerySet[Search]:
-    """A person's own searches; drafts that only carry a preflight are nobody's."""
-    return Search.objects.filter(owner_id=user.pk).exclude(
-        Q(submit_token__startswith=TOKEN, submit_token__isnull=False)
-    )
+    """A person's own searches; drafts that only carry a preflight, or are still being copied, are nobody's."""
+    hidden = Q(submit_token__startswith=TOKEN) | Q(submit_token__startswith=COPYING)
+    return Search.objects.filter(owner_id=user.pk).exclude(hidden & Q(submit_token__isnull=False))
 
 
 def search_get(*, user: AbstractBaseUser | AnonymousUser, id: int) -> Search:

@@ -24,6 +24,7 @@ from searches.services.advance import views_flush
 from searches.services.enqueue import advance_enqueue, jobs_enqueue_again, queue_length
 from searches.services.jobs import job_lost
 from searches.services.preflight import drafts_sweep
+from searches.services.sweeping import copies_sweep, files_sweep, lines_sweep
 from searches.services.writing import Rejected, writing
 
 log = logging.getLogger(__name__)
@@ -57,6 +58,9 @@ def reap(*, force: bool = True) -> bool:
             events_reap()
             drafts_sweep()
             checkpoints_reap()
+            copies_sweep()
+            lines_sweep()
+            files_sweep()
         return True
     finally:
         _last = time.monotonic()

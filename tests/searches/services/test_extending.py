@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
+from django.db import connection
+from django.db.models.functions import Now
+from django.test.utils import CaptureQueriesContext
 
 from searches.models import Artifact, Job, LogEntry, Point, Search, Trial
 from searches.runner import run_job
 from searches.selectors.checks import inconsistencies
-from searches.services import finals, lifecycle
+from searches.selectors.searches import searches_of
+from searches.services import extending, finals, lifecycle
 from searches.services.advance import advance_search
+from searches.services.sweeping import copies_sweep
 from searches.services.writing import Rejected
 from tests.factories import search_make
 
@@ -112,3 +118,69 @@ def test_a_search_whose_time_is_up_needs_more_of_it() -> None:
         lifecycle.search_extend(search=old, by="mira", trials=2)
     new = work(lifecycle.search_extend(search=old, by="mira", trials=2, minutes=5))
     assert (new.state, new.n_trials, new.extra_minutes) == ("completed", 8, 5.0)
+
+
+def long_search(trials: int) -> Search:
+    """An ended search with that many trials of three epochs, written at once."""
+    old = work(search_make())
+    template = old.trials.get(number=1)
+    numbers = range(old.n_trials + 1, trials + 1)
+    rows = Trial.objects.bulk_create(
+        Trial(
+            search=old, number=n, name="n", key=str(n), architecture=template.architecture, state="completed",
+            proposal=template.proposal, accuracy=0.5, fidelity=4, epochs=4, target_epochs=4,
+        ) for n in numbers
+    )  # fmt: skip
+    Point.objects.bulk_create(Point(trial=row, epoch=e, accuracy=0.5) for row in rows for e in (1, 2, 3))
+    Search.objects.filter(pk=old.pk).update(n_trials=trials, n_completed=trials)
+    old.refresh_from_db()
+    return old
+
+
+def test_a_long_history_is_copied_by_the_hundreds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Statements grow far slower than rows, and in no transaction more than one handful of trials is copied."""
+    old = long_search(700)
+    transactions: list[int] = []
+    copy = extending.Trial.objects.bulk_create
+
+    def counted(rows: Any, **options: Any) -> Any:
+        transactions.append(len(rows))
+        made = copy(rows, **options)
+        hidden = Search.objects.get(pk=made[0].search_id)
+        assert (hidden.state, hidden.origin_id) == ("draft", None)
+        assert not searches_of(old.owner).filter(pk=hidden.pk).exists()
+        assert len(connection.savepoint_ids) == 0, "its own transaction, not a part of a longer one"
+        return made
+
+    monkeypatch.setattr(extending.Trial.objects, "bulk_create", counted)
+    with CaptureQueriesContext(connection) as made:
+        new = lifecycle.search_extend(search=old, by="mira", trials=1)
+    assert transactions == [200, 200, 200, 100]
+    assert len(made) < 200
+    assert (new.n_trials, new.n_completed, new.state) == (700, 700, "queued")
+    assert Point.objects.filter(trial__search=new).count() == Point.objects.filter(trial__search=old).count() > 2_000
+    rows = ("number", "key", "accuracy", "state", "epochs")
+    assert list(new.trials.values_list(*rows)) == list(old.trials.values_list(*rows))
+    assert inconsistencies(search=new) == []
+
+
+def test_a_copy_cut_off_is_seen_by_nobody_and_swept_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    old = work(search_make())
+    before = (Search.objects.count(), Trial.objects.count(), Point.objects.count(), LogEntry.objects.count())
+
+    def crash(*args: Any) -> None:
+        raise RuntimeError("the power is gone")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(extending, "_jobs_new", crash)
+        with pytest.raises(RuntimeError):
+            lifecycle.search_extend(search=old, by="mira", trials=2)
+    left = Search.objects.get(submit_token__startswith=extending.COPYING)
+    assert (left.state, left.trials.count()) == ("draft", 6)
+    assert list(searches_of(old.owner)) == [old]
+    assert copies_sweep() == 0, "it may be at work still"
+    Search.objects.filter(pk=left.pk).update(created_at=Now() - timedelta(hours=2))
+    assert copies_sweep() == 1
+    assert before == (Search.objects.count(), Trial.objects.count(), Point.objects.count(), LogEntry.objects.count())
+    new = work(lifecycle.search_extend(search=old, by="mira", trials=2))
+    assert (new.state, new.n_trials) == ("completed", 8)
