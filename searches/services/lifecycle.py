@@ -38,7 +38,7 @@ def search_create(
     origin: Search | None = None,
     relation: str = "",
 ) -> Search:
-    """Stores a search as a draft, and starts it where asked.
+    """Stores a search as a draft, and starts it in the same transaction where asked.
 
     A `submit_token` that was used before finds the search it made: a second press of the button makes nothing.
     """
@@ -49,13 +49,16 @@ def search_create(
         "relation": relation or Search.Relation.NONE,
     }
     try:
-        with transaction.atomic():
+        with transaction.atomic():  # as one: a crash between the two must not leave a draft that holds the token
             search = Search.objects.create(owner=owner, submit_token=submit_token or None, **fields)
+            if start:
+                search_start(search=search, by=owner)
     except IntegrityError:
-        search = Search.objects.get(owner=owner, submit_token=submit_token)
-        return search
+        first = Search.objects.filter(owner=owner, submit_token=submit_token).first() if submit_token else None
+        if first is None:
+            raise
+        return first
     if start:
-        search_start(search=search, by=owner)
         search.refresh_from_db()
     return search
 

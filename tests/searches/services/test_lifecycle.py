@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
+from django.db import IntegrityError
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -80,6 +81,32 @@ def test_second_press_of_start_finds_the_first_search() -> None:
     second = lifecycle.search_create(owner=owner, config=config, start=True, submit_token="t")
     assert first.pk == second.pk and Search.objects.count() == 1
     assert LogEntry.objects.filter(search=first).count() == 1
+
+
+def test_a_crash_between_storing_and_starting_leaves_nothing(
+    monkeypatch: pytest.MonkeyPatch, sent: list[Any]
+) -> None:
+    owner, config = user_make(), config_make()
+
+    def crash(search: Search, by: Any) -> None:
+        real(search=search, by=by)
+        raise RuntimeError("the power is gone")
+
+    real = lifecycle.search_start
+    with monkeypatch.context() as patch, pytest.raises(RuntimeError):
+        patch.setattr(lifecycle, "search_start", crash)
+        lifecycle.search_create(owner=owner, config=config, start=True, submit_token="t")
+    assert (Search.objects.count(), LogEntry.objects.count(), Event.objects.count(), sent) == (0, 0, 0, [])
+    first = lifecycle.search_create(owner=owner, config=config, start=True, submit_token="t")
+    second = lifecycle.search_create(owner=owner, config=config, start=True, submit_token="t")
+    assert (first.state, second.pk) == ("queued", first.pk) and sent == [("advance_search", (first.pk,))]
+
+
+def test_another_persons_token_is_no_second_press() -> None:
+    lifecycle.search_create(owner=user_make(), config=config_make(), start=True, submit_token="t")
+    with pytest.raises(IntegrityError):
+        lifecycle.search_create(owner=user_make(), config=config_make(), start=True, submit_token="t")
+    assert Search.objects.count() == 1
 
 
 def test_start_is_one_entry_one_message_and_queued(sent: list[Any]) -> None:
