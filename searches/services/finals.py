@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from django.contrib.auth.models import AbstractBaseUser
 from django.core.files import File
 from django.core.files.storage import default_storage
 from django.db.models.functions import Now
+from django.utils import timezone
 
 from engine import catalog
 from engine.conductor import training_seed
@@ -174,14 +176,20 @@ def _store(kind: str, path: Path) -> Stored:
         size = path.stat().st_size
         name = f"{kind}/{digest[:2]}/{digest}{path.suffix}"
         if default_storage.exists(name):
-            if default_storage.size(name) == size:
+            named = Artifact.objects.filter(name=name).exists()
+            if default_storage.size(name) == size and (named or _fresh(name)):
                 return Stored(kind, name, digest, size)
-            default_storage.delete(name)  # cut off by a crash
+            default_storage.delete(name)  # cut off by a crash, or left by one and about to be swept up
         file.seek(0)
         saved = default_storage.save(name, File(file))
     if saved != name:  # somebody else stored the same content meanwhile
         default_storage.delete(saved)
     return Stored(kind, name, digest, size)
+
+
+def _fresh(name: str) -> bool:
+    """Whether a file was stored so lately that `sweeping.files_sweep` will not touch it before it is named."""
+    return timezone.now() - default_storage.get_modified_time(name) < timedelta(minutes=30)
 
 
 def final_started(*, write: Write, job: Job) -> None:
