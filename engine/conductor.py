@@ -292,7 +292,7 @@ class Conductor:
                 return proposal
             refused[why_not.split(" of #")[0].split(":")[0]] += 1
         counts = ", ".join(f"{n} {what}" for what, n in refused.most_common())
-        return Exhausted(f"{REFUSALS} proposals in a row were refused ({counts})")
+        return Exhausted(f"{REFUSALS} proposals in a row were refused ({counts}); the last: {why_not}")
 
     def _start(self, proposal: Proposal) -> Start:
         entry = self.history.add(proposal, self.context.costs)

@@ -18,6 +18,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from engine.data.spec import DataSpec
 from engine.errors import CannotBuild, Interrupted
 from engine.evaluation.base import Emit, Evaluator, Report, Session, ShouldStop, Work
+from engine.spaces.layers import Layers
+from engine.strategies.base import Proposal
 from engine.strategies.random import RandomSearch
 
 Fault = Literal[
@@ -200,3 +202,27 @@ class Troubled(RandomSearch):
             block.write_text(str(os.getpid()))
             time.sleep(0.01)
         return {}
+
+
+class Cramped(Layers):
+    """Layers whose deeper networks cannot be built."""
+
+    name = "cramped"
+    summary = "Layers, at most three of them"
+
+    def plan(self, arch: Any) -> Any:
+        """Up to three blocks."""
+        if int(arch.choices["depth"]) > 3:
+            raise CannotBuild(f"block 4 of {arch.choices['depth']}: a window of 3 does not fit into 1")
+        return super().plan(arch)
+
+
+class Stubborn(RandomSearch):
+    """Random search that proposes whatever it has drawn, buildable or not."""
+
+    name = "stubborn"
+    summary = "Proposes without looking"
+
+    def propose(self, number: int, rng: Any) -> Any:
+        """The first draw."""
+        return Proposal(self.context.space.sample(rng), why="drawn", by=self.name)

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 #: draws before a strategy gives up on finding something new by chance
 TRIES = 200
+#: architectures that cannot be built which are remembered
+UNBUILDABLE = 1_000
 #: spaces up to this size are walked through when chance finds nothing new any more
 ENUMERABLE = 50_000
 
@@ -109,6 +111,10 @@ class Context:
         objectives, limits, budget, parallelism, seed: of the search.
         max_fidelity: epochs of a trial that goes all the way.
         duplicates: what counts as the same architecture ("canonical", "written", "allowed").
+
+    Attributes:
+        unbuildable: architectures that were refused because they cannot be built, and why; the first `UNBUILDABLE`
+            since this object was made, for people, never a base of decisions.
     """
 
     def __init__(
@@ -127,6 +133,7 @@ class Context:
         self.budget, self.parallelism, self.seed = budget, parallelism, seed
         self.max_fidelity, self.duplicates = max_fidelity, duplicates
         self.history = History(objectives)
+        self.unbuildable: dict[Architecture, str] = {}
         self._trials: dict[str, list[int]] = {}
         self.costs: Callable[[Architecture], dict[str, float]] = lru_cache(maxsize=8192)(self._costs)
         self.identity: Callable[[Architecture], str] = lru_cache(maxsize=8192)(self._identity)
@@ -137,7 +144,10 @@ class Context:
     def _identity(self, architecture: Architecture) -> str:
         if self.duplicates != "canonical":
             return architecture.key
-        text = self.space.canonical_key(architecture)
+        try:
+            text = self.space.canonical_key(architecture)
+        except CannotBuild:  # `why_not` refuses it; asking who it is must not end the search
+            return architecture.key
         return hashlib.sha256(text.encode()).hexdigest()[:16]  # 64 bits: short, for snapshots
 
     def register(self, number: int, identity: str) -> None:
@@ -155,6 +165,8 @@ class Context:
                 return f"duplicate of #{same[0]}"
             costs = self.costs(architecture)
         except CannotBuild as e:
+            if len(self.unbuildable) < UNBUILDABLE:
+                self.unbuildable.setdefault(architecture, str(e))
             return f"cannot be built: {e}"
         for name, limit in self.limits.items():
             if costs[name] > limit:
@@ -270,7 +282,9 @@ class Strategy(ABC):
     def nothing_new(self) -> Exhausted:
         """The answer when `draw` found nothing."""
         limits = " within the limits" if self.context.limits else ""
-        return Exhausted(f"no architecture{limits} is left that was not tried; {len(self.context.history):,} were")
+        unbuildable = list(self.context.unbuildable.values())
+        why = f"; {len(unbuildable):,} cannot be built, e.g. {unbuildable[0]}" if unbuildable else ""
+        return Exhausted(f"no architecture{limits} is left that was not tried; {len(self.context.history):,} were{why}")
 
     # -- about it --------------------------------------------------------------------------------
     @classmethod

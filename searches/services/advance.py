@@ -138,6 +138,7 @@ def _commit(
             if search.state == Search.State.QUEUED:
                 write.set(state=Search.State.RUNNING, reason="", started_at=search.started_at or write.now)
                 states.clock_start(write)
+            _refusals(write, held)
             _starts(write, held, [a for a in actions if isinstance(a, Start)], prepared)
             for action in actions:
                 _act(write, held, action)
@@ -156,6 +157,8 @@ def _commit(
                     _finish(write, held, action)
     except Rejected:
         return False
+    if _refusals_due(held):
+        held.unbuildable = len(conductor.context.unbuildable)
     if best is not None:
         held.best, held.front = best.number, front
     if snapshot is not None:
@@ -163,6 +166,22 @@ def _commit(
     if views is not None:
         held.views_cursor = last
     return True
+
+
+def _refusals_due(held: Held) -> bool:
+    """Whether the log says that architectures were refused: at the first of them, then each time they have doubled."""
+    return len(held.conductor.context.unbuildable) >= max(1, 2 * held.unbuildable)
+
+
+def _refusals(write: Write, held: Held) -> None:
+    """Says which architectures could not be built and why; no trial was made of them, so the budget is untouched."""
+    if not _refusals_due(held):
+        return
+    refused = held.conductor.context.unbuildable
+    last, why = next(reversed(refused.items()))
+    n = f"{len(refused):,} architectures" if len(refused) > 1 else "an architecture"
+    name = held.conductor.context.space.short_name(last)
+    write.line("refused", f"{n} refused before training, at no cost to the budget: {name} cannot be built: {why}")
 
 
 def _starts(write: Write, held: Held, starts: list[Start], prepared: dict[int, dict[str, Any]]) -> None:

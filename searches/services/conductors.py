@@ -40,6 +40,7 @@ class Held:
         best, front: as last written to the search's row.
         views_at, views_cost_s: when the views were last written (monotonic), and what that took.
         views_cursor: the entry they belong to.
+        unbuildable: how many refused architectures the log of the search speaks of.
     """
 
     conductor: Conductor
@@ -51,6 +52,7 @@ class Held:
     views_at: float = -1e9
     views_cost_s: float = 0.0
     views_cursor: int = -1
+    unbuildable: int = 0
 
     @property
     def views_due(self) -> bool:
@@ -169,7 +171,10 @@ def load(search: Search) -> Held:
             f"{search.n_trials}; was the database changed by hand, or a plug-in by an upgrade?"
         )
     best = Trial.objects.filter(pk=search.best_id).values_list("number", flat=True).first()
-    return Held(conductor, config, cursor=search.cursor, snapshot=done, best=best, front=list(search.front))
+    known = len(conductor.context.unbuildable)
+    return Held(
+        conductor, config, cursor=search.cursor, snapshot=done, best=best, front=list(search.front), unbuildable=known
+    )
 
 
 def _from_snapshot(search: Search, config: SearchConfig, data: DataSpec) -> tuple[Conductor, int]:
