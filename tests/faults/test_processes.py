@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import base64
 import http.client
 import json
 import os
+import re
 import signal
 import time
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 import redis
@@ -177,11 +180,43 @@ def test_redis_restarts_empty(site: Site) -> None:
     assert second.look()["state"] == "queued"
     site.stack.revive("redis")
     wait_until(lambda: redis_answers(socket), "Redis is back")
-    redis.Redis(unix_socket_path=str(socket)).flushall()
+    flushed(site)
     for search, trials in ((run, 6), (second, 2)):
         look = search.ended(timeout_s=60)
         assert look["state"] == "completed" and states(look) == {"completed": trials}
         assert all(j["failures"] == j["losses"] == 0 for j in look["jobs"])
+
+
+def flushed(site: Site) -> redis.Redis:
+    """Everything in Redis is lost: the queues, the layer, who listens."""
+    server = redis.Redis(unix_socket_path=str(site.stack.data_dir / "redis" / "redis.sock"))
+    server.flushall()
+    return server
+
+
+def test_flushed_queue_is_rebuilt(site: Site) -> None:
+    """Jobs wait in the queue behind a busy worker when the queue is lost; whatever waits gets its message again."""
+    run = site.start(trials=8, epochs=40, parallelism=8, acted={"epoch_s": 0.1})
+    run.until(lambda look: training(1)(look) and training(2)(look), "two trials train")
+    assert len(waiting(run)) == 6
+    server = flushed(site)
+    assert server.llen("trials") == 0
+    wait_until(lambda: set() < waiting(run) <= queued(server), "every waiting job has its message again")
+    look = run.ended(timeout_s=90)
+    assert look["state"] == "completed" and states(look) == {"completed": 8}
+    whole_curves(look, 8, 40)
+    assert all(j["failures"] == j["losses"] == 0 for j in look["jobs"])
+
+
+def waiting(run: Run) -> set[int]:
+    """Jobs that wait for a worker."""
+    return {j["id"] for j in run.look()["jobs"] if j["state"] == "waiting"}
+
+
+def queued(server: redis.Redis) -> set[int]:
+    """Jobs whose message lies in the queue."""
+    bodies = (json.loads(message)["body"] for message in server.lrange("trials", 0, -1))
+    return {int(json.loads(base64.b64decode(body))[0][0]) for body in bodies}
 
 
 def test_frozen_redis_does_not_stall(site: Site) -> None:
@@ -196,3 +231,50 @@ def test_frozen_redis_does_not_stall(site: Site) -> None:
     assert run.ended()["state"] == "completed"
 
 
+def test_start_over_http_while_redis_is_frozen(make_site: Callable[..., Site]) -> None:
+    site = make_site(web=True)
+    cookie = site.remote.session()
+    status, headers, page = asked(site, "GET", "/searches/new/", cookie)
+    assert status == 200
+    cookie = "; ".join([cookie, *(value.split(";")[0] for name, value in headers if name == "set-cookie")])
+    fields = {
+        "name": "Pressed while Redis stood still",
+        **{name: hidden(page, name) for name in ("token", "csrfmiddlewaretoken")},
+    }
+    pid = site.stack.kill("redis", signal.SIGSTOP)
+    try:
+        began = time.monotonic()
+        status, headers, page = asked(site, "POST", "/searches/new/", cookie, urlencode(fields))
+        seconds = time.monotonic() - began
+        assert status == 302, page[:500]
+        assert seconds < 2, f"{seconds:.1f} s"
+        search = int(dict(headers)["location"].strip("/").split("/")[-1])
+        assert site.remote.state(search=search) == "queued"
+        again, headers, _ = asked(site, "POST", "/searches/new/", cookie, urlencode(fields))
+        assert (again, int(dict(headers)["location"].strip("/").split("/")[-1])) == (302, search)
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    site.remote.until(search, lambda look: look["state"] == "running" and look["trials"], "it starts by itself")
+    site.remote.act(action="cancel", search=search)
+    assert site.remote.ended(search)["state"] == "stopped"
+
+
+def asked(
+    site: Site, method: str, path: str, cookie: str, body: str | None = None
+) -> tuple[int, list[tuple[str, str]], str]:
+    """What a browser gets: status, headers (names in lower case), text."""
+    connection = http.client.HTTPConnection("127.0.0.1", site.stack.port or 0, timeout=20)
+    try:
+        headers = {"Cookie": cookie, "Content-Type": "application/x-www-form-urlencoded"}
+        connection.request(method, path, body, headers)
+        answer = connection.getresponse()
+        return answer.status, [(k.lower(), v) for k, v in answer.getheaders()], answer.read().decode()
+    finally:
+        connection.close()
+
+
+def hidden(page: str, name: str) -> str:
+    """Value of a hidden field."""
+    found = re.search(rf'name="{re.escape(name)}" value="([^"]*)"', page)
+    assert found is not None, name
+    return found[1]
