@@ -24,7 +24,7 @@ lint: $(STAMP)
 	$(PY) -m ruff check .
 	$(PY) -m mypy
 
-# Quick tests two at a time; the database's again on PostgreSQL; what kills processes or drives a browser by itself.
+# Quick tests two at a time; the database's again on PostgreSQL; what kills processes or drives a browser at the end.
 test: $(STAMP)
 	@status=0; \
 	$(MAKE) --no-print-directory test-fast || status=1; \
@@ -39,7 +39,7 @@ test-postgres: $(STAMP)
 	NASWEB_TEST_POSTGRES=1 $(PYTEST) -q -m "postgres and not faults and not browser"
 
 test-processes: $(STAMP)
-	$(PYTEST) -q -m "faults or browser"
+	$(PYTEST) -q -n 2 --dist loadfile -m "faults or browser"
 
 bench: $(STAMP)
 	$(PY) -m benchmarks all

@@ -16,6 +16,7 @@ import redis
 
 from nasweb.addresses import embedded_socket
 from nasweb.supervisor import Stack, StackError, running_stack
+from tests.signals import as_a_shell_starts_it
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.faults
@@ -64,7 +65,7 @@ class MakeRun:
             cwd=PROJECT,
             env=environment,
             start_new_session=not terminal,
-            preexec_fn=_own_terminal if terminal else _own_signals,  # noqa: PLW1509
+            preexec_fn=_own_terminal if terminal else as_a_shell_starts_it,  # noqa: PLW1509
             **stdio,
         )
         if output is not None:
@@ -82,14 +83,8 @@ class MakeRun:
         self.master = None
 
 
-def _own_signals() -> None:
-    """As a shell starts a command, even where the tests themselves were started with signals ignored (nohup, `&`)."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    signal.signal(signal.SIGHUP, signal.SIG_DFL)
-
-
 def _own_terminal() -> None:
-    _own_signals()
+    as_a_shell_starts_it()
     os.setsid()
     import fcntl
     import termios

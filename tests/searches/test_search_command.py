@@ -22,6 +22,7 @@ from nasweb.accounts import ensure_local_user
 from nasweb.supervisor import Stack
 from searches import cli
 from searches.models import Artifact, Search, Trial
+from tests.signals import as_a_shell_starts_it
 from tests.waiting import wait_until
 
 ROOT = Path(settings.BASE_DIR)
@@ -211,6 +212,7 @@ def test_ctrl_c_pauses_and_resume_goes_on(stack_folder: Path, tmp_path: Path) ->
         env=environment(stack_folder),
         stdout=(tmp_path / "out").open("w"),
         stderr=(tmp_path / "err").open("w"),
+        preexec_fn=as_a_shell_starts_it,  # noqa: PLW1509
     )
     try:
         wait_until(lambda: (tmp_path / "out").read_text().count("#") >= 3, "three trials have ended", timeout_s=60)
