@@ -171,7 +171,9 @@ def accuracy_axis(values: Sequence[float], *, whole: bool = False, top: float = 
     ceiling = min(100.0, math.ceil(max(best + 0.15 * span, top) / step) * step)
     if 100 - ceiling <= step:
         ceiling = 100.0
-    return Axis(max(0.0, math.floor((low - 1e-9) / step) * step), ceiling, step)
+    # a little below the lowest, so that it does not stand among the marks on the axis
+    floor = max(0.0, math.floor((low - 0.1 * step) / step) * step)
+    return Axis(round(floor, 6), round(ceiling, 6), step)
 
 
 def thin(items: Sequence[T], value: Callable[[T], float], limit: int = MAX_POINTS) -> list[T]:

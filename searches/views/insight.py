@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
 from searches.selectors import trials as read
 from searches.selectors.searches import search_get
+from searches.templatetags.page import is_number
 from searches.views.overview import page_context
 
 
@@ -17,14 +20,22 @@ def insight(request: HttpRequest, id: int) -> HttpResponse:
     search = search_get(user=request.user, id=id)
     line = read.lineage(search, search.best.number if search.best else None)
     steps = {t.number: t for t in search.trials.filter(number__in=line).only("search", "number", "why", "name")}
-    views = [
-        {"name": name, "title": v.get("title", name), "columns": v.get("columns", []), "rows": v.get("rows", [])[:50]}
-        for name, v in (search.views or {}).items()
-        if v.get("rows")
-    ]
+    views = [_table(name, v) for name, v in (search.views or {}).items() if v.get("rows")]
     context = {
         **page_context(search, "insight"),
         "lineage": [steps[n] for n in line if n in steps][-8:],
         "views": views,
     }
     return render(request, "searches/page/insight.html", context)
+
+
+def _table(name: str, view: dict[str, Any]) -> dict[str, Any]:
+    """A table of the strategy's or the schedule's own; a column of numbers stands at the right, its head too."""
+    rows = view["rows"][:50]
+    right = [all(is_number(row[i]) for row in rows) for i in range(len(view["columns"]))]
+    return {
+        "name": name,
+        "title": view.get("title", name),
+        "head": list(zip(view["columns"], right, strict=True)),
+        "rows": [list(zip(row, right, strict=True)) for row in rows],
+    }
