@@ -59,7 +59,7 @@ class Column:
     index: int
     role: str
     dash: str
-    #: `#24`, with its search where the columns come from several
+    #: `#24`, with its search where another column has the same number
     label: str = ""
 
     @cached_property
@@ -134,10 +134,14 @@ DASHES = ("solid", "dash", "dot", "dashdot")
 
 def columns_of(trials: list[Trial]) -> list[Column]:
     """Colour and dash by place, as in the charts."""
-    several = len({t.search_id for t in trials}) > 1
+    numbers = [t.number for t in trials]
     return [
         Column(
-            t, i, f"cat-{i % 8 + 1}", DASHES[i % 4], f"#{t.number} of {t.search.name}" if several else f"#{t.number}"
+            t,
+            i,
+            f"cat-{i % 8 + 1}",
+            DASHES[i % 4],
+            f"#{t.number} of {t.search.name}" if numbers.count(t.number) > 1 else f"#{t.number}",
         )
         for i, t in enumerate(trials)
     ]
