@@ -134,6 +134,7 @@ class Synthetic:
         self._decisions = {d.name: d for d in space.all_decisions()}
 
     @staticmethod
+    @lru_cache(maxsize=1 << 16, typed=True)  # typed: True and 1 are different options
     def _hashed(*parts: object) -> float:
         digest = hashlib.blake2b(json.dumps(parts).encode(), digest_size=7).digest()
         return int.from_bytes(digest, "big") / 2**55 - 1
