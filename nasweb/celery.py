@@ -97,7 +97,7 @@ def _keep_connections(**_kwargs: object) -> None:
 def _collect_less(**_kwargs: object) -> None:
     """Take what was imported out of the garbage collector's rounds, and make these rarer.
 
-    A task makes some thousand short-lived objects of the ORM; each round would look at the objects of all modules again.
+    A task makes some thousand short-lived objects of the ORM; each round would look at those of all modules again.
     """
     import gc
 
