@@ -113,11 +113,16 @@ def answer(search: Search, config: SearchConfig) -> Answer:
     if config.strategy.name == "random" or rival is None:
         text.caveat = f"every one of the {search.n_completed} was drawn at random" if rival is not None else ""
     elif rival.pk == best.pk:
-        text.caveat = f"one of {n_random} random trials, nothing proposed since is better"
+        if n_random < search.n_completed:
+            text.caveat = f"one of {n_random} random trials, nothing proposed since is better"
+        elif n_random > 1:
+            text.caveat = f"all {n_random} finished trials were drawn at random"
+        else:
+            text.caveat = "the first finished trial, drawn at random"
     elif best.correct and rival.correct and best.n_samples == rival.n_samples:
         # the rival is the luckiest of n_random: that many comparisons
         verdict = told_apart(bytes(best.correct), bytes(rival.correct), best.n_samples, comparisons=n_random)
-        tail = f"the best of {n_random} random trials ({rival.n_wrong} wrong)"
+        tail = f"{_of_random(n_random)} ({rival.n_wrong} wrong)"
         text.caveat = (
             f"better than {tail}, {format_p(verdict.p)}"
             if verdict.p < 0.05
@@ -125,10 +130,14 @@ def answer(search: Search, config: SearchConfig) -> Answer:
         )
     elif best.source == "table":
         gain = 100 * (best.accuracy - (rival.accuracy or 0.0))
-        text.caveat = f"{gain:.2f} points above the best of {n_random} random trials, from the table"
+        text.caveat = f"{gain:.2f} points above {_of_random(n_random)}, from the table"
     if search.state == Search.State.FAILED:
         text.caveat = f"failed: {search.reason}"
     return text
+
+
+def _of_random(n: int) -> str:
+    return f"the best of {n} random trials" if n > 1 else "the one random trial"
 
 
 def sealed_answer(trial: Trial) -> Answer:

@@ -59,7 +59,7 @@ class TestAnswer:
 
     def test_too_few_samples_tell_nothing_apart(self, judged):
         found = said(judged(("random", range(7)), ("evolution", range(4))))
-        assert found.caveat == "not distinguishable yet from the best of 1 random trials (7 wrong)"
+        assert found.caveat == "not distinguishable yet from the one random trial (7 wrong)"
 
     def test_an_ended_search_does_not_say_yet(self, judged):
         found = said(judged(("random", range(7)), ("evolution", range(4)), state="stopped"))
@@ -67,7 +67,7 @@ class TestAnswer:
 
     def test_many_samples_that_only_one_has_right_do(self, judged):
         found = said(judged(("random", range(30)), ("evolution", range(4))))
-        assert found.caveat == "better than the best of 1 random trials (30 wrong), p < 0.001"
+        assert found.caveat == "better than the one random trial (30 wrong), p < 0.001"
 
     def test_the_same_difference_counts_less_against_the_luckiest_of_many(self, judged):
         """8 samples against 0 are p = 0.008 alone, and nothing out of the best of twenty."""
@@ -79,6 +79,11 @@ class TestAnswer:
     def test_a_best_that_was_drawn_at_random_is_called_that(self, judged):
         found = said(judged(("random", range(4)), ("random", range(9)), ("evolution", range(6))))
         assert found.caveat == "one of 2 random trials, nothing proposed since is better"
+
+    def test_before_anything_else_has_finished_the_random_ones_are_all_there_is(self, judged):
+        assert said(judged(("random", range(4)))).caveat == "the first finished trial, drawn at random"
+        found = said(judged(("random", range(4)), ("random", range(9))))
+        assert found.caveat == "all 2 finished trials were drawn at random"
 
     def test_random_search_claims_nothing_over_itself(self, judged, mira):
         search = judged(("random", range(4)), ("random", range(9)))
