@@ -92,16 +92,7 @@ def _has_module(node: Node) -> bool:
 # -- cells ----------------------------------------------------------------------------------------
 def _cell_classes(plan: NetworkPlan) -> dict[str, Cell]:
     """The class of each cell: cells of equal operations and sizes share one."""
-    groups: dict[str, list[Node]] = {}
-    for node in plan.nodes:
-        if node.cell:
-            groups.setdefault(node.cell, []).append(node)
-    last = {cell: nodes[-1].id for cell, nodes in groups.items()}
-    for node in plan.nodes:
-        for source in node.inputs:
-            cell = plan.by_id[source].cell if source != "input" else ""
-            if cell and cell != node.cell and source != last.get(cell):
-                groups.pop(cell, None)  # read from inside: written out instead
+    groups = plan.closed_cells()  # one that is read from inside is written out instead
     looks: dict[str, tuple[Any, ...]] = {}
     inputs: dict[str, tuple[str, ...]] = {}
     for cell, nodes in groups.items():

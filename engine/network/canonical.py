@@ -66,7 +66,7 @@ def _canonical_text(plan: NetworkPlan) -> str:
         raise TooSymmetric
     position: dict[str, int] = {"input": -1}
     items: list[Item] = []
-    cells = _cells(plan)
+    cells = plan.closed_cells()
     inside = {node.id for nodes in cells.values() for node in nodes}
     for node in plan.nodes:
         if node.id not in inside:
@@ -77,21 +77,6 @@ def _canonical_text(plan: NetworkPlan) -> str:
             items.append(item)
             position[node.id] = len(items) - 1
     return f"{plan.input_shape} {canonical_form(tuple(items), position[plan.nodes[-1].id])}"
-
-
-def _cells(plan: NetworkPlan) -> dict[str, list[Node]]:
-    """Nodes by cell, for cells that only their last node leaves."""
-    cells: dict[str, list[Node]] = {}
-    for node in plan.nodes:
-        if node.cell:
-            cells.setdefault(node.cell, []).append(node)
-    last = {name: nodes[-1].id for name, nodes in cells.items()}
-    for node in plan.nodes:
-        for source in node.inputs:
-            cell = plan.by_id[source].cell if source != "input" else ""
-            if cell and cell != node.cell and last[cell] != source:
-                cells.pop(cell, None)
-    return cells
 
 
 def _item(node: Node, position: dict[str, int]) -> Item:

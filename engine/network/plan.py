@@ -58,6 +58,20 @@ class NetworkPlan:
         """Output shape of a node, or of the input."""
         return self.input_shape if id == "input" else self.by_id[id].shape
 
+    def closed_cells(self) -> dict[str, list[Node]]:
+        """Nodes by cell, of the cells that are read from outside through their last node only."""
+        cells: dict[str, list[Node]] = {}
+        for node in self.nodes:
+            if node.cell:
+                cells.setdefault(node.cell, []).append(node)
+        last = {name: nodes[-1].id for name, nodes in cells.items()}
+        for node in self.nodes:
+            for source in node.inputs:
+                cell = self.by_id[source].cell if source != "input" else ""
+                if cell and cell != node.cell and source != last[cell]:
+                    cells.pop(cell, None)
+        return cells
+
     def to_json(self) -> dict[str, Any]:
         """JSON form, for `architecture.json` and the browser."""
         return {
