@@ -11,14 +11,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from engine import catalog
 from engine.errors import InvalidConfig
 from engine.objectives import EXACT_COSTS, Objective
+from engine.recipe import RECIPE_PREFIX as RECIPE_PREFIX
+from engine.recipe import Recipe as Recipe
+from engine.recipe import Strict as Strict
 
 SCHEMA: Literal[1] = 1
-
-
-class Strict(BaseModel):
-    """Base of all parts: unknown fields are errors, NaN and infinities too."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class PlugIn(BaseModel):
@@ -31,30 +28,6 @@ class PlugIn(BaseModel):
     def options(self) -> dict[str, Any]:
         """The options as given."""
         return dict(self.model_extra or {})
-
-
-class Recipe(Strict):
-    """How one network is trained. Defaults are good for small images on a CPU or GPU."""
-
-    batch_size: int = Field(64, ge=1, le=65536, description="Samples per step.")
-    learning_rate: float = Field(3e-3, gt=0, le=1, description="Peak of the cosine schedule.")
-    weight_decay: float = Field(0.05, ge=0, le=1, description="Decoupled (AdamW).")
-    warmup: float = Field(0.1, ge=0, le=0.5, description="Share of the steps spent warming up linearly.")
-    label_smoothing: float = Field(0.1, ge=0, lt=1, description="Mass spread over the other classes.")
-    ema: float = Field(
-        0.98, ge=0, lt=1, description="Decay of the weights' moving average per step (it ramps up from 0); 0 = off."
-    )
-    clip: float = Field(5.0, ge=0, description="Largest gradient norm; 0 = no clipping.")
-    shift: int = Field(1, ge=0, le=32, description="Random shift of images by up to so many pixels.")
-    flip: bool = Field(False, description="Mirror images at random. Wrong for digits and letters.")
-    cutout: int = Field(0, ge=0, le=64, description="Side of a square erased at random; 0 = off.")
-    precision: Literal["auto", "float32", "bfloat16"] = Field(
-        "auto", description="auto = the faster one, by a five-step probe on the worker."
-    )
-    threads: int = Field(1, ge=1, le=256, description="CPU threads per trial; 1 makes results repeatable.")
-    timeout_s: float = Field(
-        3600, gt=0, le=30 * 86400, description="A trial that trains longer than this is ended as hung."
-    )
 
 
 class Budget(Strict):

@@ -249,9 +249,7 @@ class ChildRun:
             if e.errno not in child._FULL:
                 raise
             reason = f"the disk took no more: {e}"
-            persistently(
-                lambda: job_failed(job=self.job, claim=self.claim, kind="disk_full", message=reason)
-            )
+            persistently(lambda: job_failed(job=self.job, claim=self.claim, kind="disk_full", message=reason))
 
     def _answer(self, process: ForkServerProcess) -> None:
         last, job, claim = self.last, self.job, self.claim
@@ -302,9 +300,7 @@ class ChildRun:
         elif report.failure is None and job.fidelity < int(job.payload.get("max_fidelity", job.fidelity)):
             self.checkpoint = report.artifacts.get("checkpoint") or self.checkpoint
             self._save()  # the next rung starts from it
-        persistently(
-            lambda: job_done(job=job, claim=self.claim, report=report, bundle=bundle, stored=stored)
-        )
+        persistently(lambda: job_done(job=job, claim=self.claim, report=report, bundle=bundle, stored=stored))
 
 
 def _end(process: ForkServerProcess) -> None:

@@ -97,6 +97,7 @@ def _spec(split_seed: int) -> DataSpec:
     scaled = x[parts[0]].astype(np.float64) / SCALE
     return DataSpec(
         name="digits",
+        kind="image",
         input_shape=(1, 8, 8),
         n_classes=10,
         class_names=tuple(str(i) for i in range(10)),

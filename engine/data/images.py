@@ -218,6 +218,7 @@ class ImageSet:
     def _make(self, n_train: int, n_validation: int, n_test: int, content: str, split: str) -> DataSpec:
         return DataSpec(
             name=self.name,
+            kind="image",
             input_shape=self.shape,
             n_classes=len(self.class_names),
             class_names=self.class_names,

@@ -288,6 +288,7 @@ class TabularEvaluator(Evaluator):
         return DataSpec(
             name=options.data_name
             or (SYNTHETIC if options.table == SYNTHETIC else Path(options.table).name.split(".")[0]),
+            kind="image",
             input_shape=options.input_shape,
             n_classes=options.n_classes,
             class_names=tuple(str(i) for i in range(options.n_classes)),

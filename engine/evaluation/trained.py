@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from engine.config import SearchConfig
     from engine.data.arrays import Arrays
+    from engine.recipe import Recipe
     from engine.training.device import Setting
     from engine.training.inference import Scores
     from engine.training.loop import DeviceData, Trainer
@@ -63,7 +64,7 @@ class TrainedSession(Session):
         self.config, self.spec = config, data
         self._network = network
         self._arrays: Arrays | None = None
-        self._on_device: dict[Setting, DeviceData] = {}
+        self._on_device: dict[tuple[Any, ...], DeviceData] = {}
         self._setting: Setting | None = None
 
     def close(self) -> None:
@@ -187,10 +188,11 @@ class TrainedSession(Session):
         rows = []
         for architecture in architectures:
             self._on_device.clear()  # the data counts as memory of each
+            recipe = self._recipe(architecture)
             row = measure(
                 lambda a=architecture: self._fresh(a, work.seed, 0),  # type: ignore[misc]
-                lambda: self._data(arrays, setting),
-                self.config.training,
+                lambda recipe=recipe: self._data(arrays, setting, recipe),  # type: ignore[misc]
+                recipe,
                 setting,
                 device,
                 should_stop,
@@ -260,23 +262,29 @@ class TrainedSession(Session):
 
             return build(make_space(self.config, self.spec).plan(architecture))
 
-    def _data(self, arrays: Arrays, setting: Setting) -> DeviceData:
+    def _recipe(self, architecture: Architecture) -> Recipe:
+        """The search's recipe with what the architecture decided about it."""
+        return self.config.training.chosen(architecture.choices, self.spec.input_shape)
+
+    def _data(self, arrays: Arrays, setting: Setting, recipe: Recipe) -> DeviceData:
         from engine.training.device import choose_device
         from engine.training.loop import DeviceData
 
-        if setting not in self._on_device:
+        key = (setting, recipe.shift, recipe.flip, recipe.cutout)
+        if key not in self._on_device:
             self._on_device.clear()
-            self._on_device[setting] = DeviceData.of(arrays, self.config.training, setting, choose_device())
-        return self._on_device[setting]
+            self._on_device[key] = DeviceData.of(arrays, recipe, setting, choose_device())
+        return self._on_device[key]
 
     def _trainer(self, module: nn.Module, arrays: Arrays, work: Work, setting: Setting) -> Trainer:
         from engine.training.device import choose_device
         from engine.training.loop import Trainer
 
-        recipe = self.config.training
+        recipe = self._recipe(_given(work))
+        unchanged = {"optimizer", "momentum"} if recipe.optimizer == "adamw" else set()
         return Trainer(
             module,
-            self._data(arrays, setting),
+            self._data(arrays, setting, recipe),
             recipe=recipe,
             setting=setting,
             device=choose_device(),
@@ -287,7 +295,7 @@ class TrainedSession(Session):
                 "architecture": _given(work).key,
                 "seed": work.seed,
                 "replicate": work.replicate,
-                "recipe": recipe.model_dump(mode="json", exclude={"timeout_s", "precision", "threads"}),
+                "recipe": recipe.model_dump(mode="json", exclude={"timeout_s", "precision", "threads"} | unchanged),
                 "data": arrays.spec.digest,
                 "split": arrays.spec.split_digest,
             },
@@ -309,7 +317,7 @@ class TrainedSession(Session):
         given = fixed(work.extra.get("setting") or settled.get(device_model(device))) or self._setting
         if given is not None:
             return given
-        recipe = self.config.training
+        recipe = self._recipe(architecture)
         options = candidates(recipe, self.spec.input_shape)
         if len(options) == 1:
             return options[0]

@@ -14,10 +14,11 @@ class Assembler:
 
     Args:
         input_shape: one sample without batch.
+        input_type: "int64" for tokens.
     """
 
-    def __init__(self, input_shape: tuple[int, ...]) -> None:
-        self.input_shape = tuple(input_shape)
+    def __init__(self, input_shape: tuple[int, ...], input_type: str = "float32") -> None:
+        self.input_shape, self.input_type = tuple(input_shape), input_type
         self._nodes: list[Node] = []
         self._shapes: dict[str, tuple[int, ...]] = {"input": self.input_shape}
 
@@ -51,8 +52,11 @@ class Assembler:
         """Output shape of a node, or of the input."""
         return self._shapes[id]
 
-    def finish(self) -> NetworkPlan:
+    def finish(self, auxiliary: tuple[str, ...] = ()) -> NetworkPlan:
         """The plan; its last node is the output.
+
+        Args:
+            auxiliary: see `NetworkPlan.auxiliary`.
 
         Raises:
             CannotBuild: the output is not a vector of logits.
@@ -60,4 +64,5 @@ class Assembler:
         last = self._nodes[-1]
         if len(last.shape) != 1:
             raise CannotBuild(f"the network ends with the shape {last.shape}, not with a vector of logits")
-        return NetworkPlan(self.input_shape, last.shape[0], tuple(self._nodes))
+        nodes = tuple(self._nodes)
+        return NetworkPlan(self.input_shape, last.shape[0], nodes, self.input_type, auxiliary)

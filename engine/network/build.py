@@ -25,9 +25,12 @@ class PlanNetwork(nn.Module):
 
     def __init__(self, plan: NetworkPlan) -> None:
         super().__init__()
+        #: logits of the auxiliary heads of the last forward pass in training mode
+        self.side_logits: list[torch.Tensor] = []
         self._steps: list[tuple[Callable[..., torch.Tensor], tuple[int, ...], int, tuple[int, ...]]] = []
         slots = {"input": 0} | {node.id: i for i, node in enumerate(plan.nodes, start=1)}
         last_use = {slots[name]: slots[node.id] for node in plan.nodes for name in node.inputs}
+        self._side = tuple(slots[name] for name in plan.auxiliary)
         for node in plan.nodes:
             module = make_block(node)
             parent: nn.Module = self
@@ -45,10 +48,13 @@ class PlanNetwork(nn.Module):
         """Logits (B, n_outputs) of a batch (B, *input_shape)."""
         values: dict[int, torch.Tensor] = {0: x}
         for module, inputs, slot, done in self._steps:
+            if slot in self._side and not self.training:
+                continue
             x = module(*[values[i] for i in inputs])
             for i in done:  # nobody reads it again
                 del values[i]
             values[slot] = x
+        self.side_logits = [values[slot] for slot in self._side] if self.training else []
         return x
 
 

@@ -31,12 +31,14 @@ class Item:
         role: see `Operation.role`.
         merges: parameter-free and deterministic: two of them with one input are one.
         inputs: positions of earlier items; external input k is -1 - k.
+        keeps_zero: see `Operation.keeps_zero`.
     """
 
     label: str
     role: Role
     merges: bool
     inputs: tuple[int, ...]
+    keeps_zero: bool = False
 
 
 #: a sum of terms: (term, how often) pairs, sorted; external input k is the term -1 - k
@@ -82,8 +84,8 @@ def _canonical_text(plan: NetworkPlan) -> str:
 def _item(node: Node, position: dict[str, int]) -> Item:
     operation = OPERATIONS[node.op]
     label = f"{node.op}{json.dumps(dict(node.args), sort_keys=True, separators=(',', ':')) if node.args else ''}"
-    merges = operation.kind not in ("conv", "sep", "dense", "norm", "drop") and not operation.train_only
-    return Item(label, operation.role, merges, tuple(position[i] for i in node.inputs))
+    inputs = tuple(position[i] for i in node.inputs)
+    return Item(label, operation.role, operation.stateless, inputs, operation.keeps_zero)
 
 
 def _cell_item(nodes: list[Node], outside: dict[str, int]) -> Item:
@@ -139,8 +141,8 @@ def _simplify(items: Sequence[Item], output: int) -> tuple[list[tuple[str, tuple
                 for term, times in value:
                     total[term] = total.get(term, 0) + times
             values.append(tuple(sorted(total.items())))
-        elif inputs and not any(inputs):
-            values.append(())  # nothing but zeros comes in
+        elif item.keeps_zero and inputs and not any(inputs):
+            values.append(())
         else:
             entry = (item.label, inputs)
             if not item.merges or entry not in known:

@@ -10,7 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-Literal = int | float | str | bool | None | tuple[int, ...]
+Literal = int | float | str | bool | None | tuple[int, ...] | tuple[str, ...] | tuple[float, ...]
+
+
+#: of the loss on auxiliary logits (Szegedy et al. 2015 use 0.3, Zoph et al. 2018 and Liu et al. 2019 use 0.4)
+AUXILIARY_WEIGHT = 0.4
 
 
 @dataclass(frozen=True)
@@ -22,7 +26,7 @@ class Node:
         op: name in the table of operations (`network.operations.OPERATIONS`).
         args: literal constructor arguments of the operation's block class, complete and JSON-able.
         inputs: ids of the nodes it reads, in order; the plan's input is `"input"`.
-        shape: output without batch, (C, H, W), (C, L) or (F,).
+        shape: output without batch: (C, H, W), (C, L) or (F,); token sequences are (C, L) too, channels first.
         group: what a person calls this part, e.g. "stem", "block 2", "head"; columns of drawings.
         cell: name of the repeated cell this node belongs to, e.g. "stage1.cell2"; "" outside cells.
     """
@@ -44,11 +48,15 @@ class NetworkPlan:
         input_shape: one sample without batch.
         n_outputs: number of logits.
         nodes: operations in an order in which each reads only earlier ones (or `"input"`).
+        input_type: type of the input tensor; "int64" for tokens.
+        auxiliary: nodes that give logits of their own in training: the loss of each joins with `AUXILIARY_WEIGHT`.
     """
 
     input_shape: tuple[int, ...]
     n_outputs: int
     nodes: tuple[Node, ...]
+    input_type: str = "float32"
+    auxiliary: tuple[str, ...] = ()
     by_id: dict[str, Node] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

@@ -1,15 +1,16 @@
 """What a search space is: a process of decisions. Everything but five methods has a default here.
 
 A new space is one file with a subclass of `SearchSpace` that defines `name`, `summary`, `reference`, `Options`,
-`fits`, `_next`, `all_decisions`, `plan`, `short_name` and `outline`.
+`fits`, `_next`, `_all`, `plan`, `short_name` and `outline`; what it cannot offer stands in `unavailable`.
 """
 
 from __future__ import annotations
 
+import json
 from abc import abstractmethod
 from collections.abc import Hashable, Iterator, Mapping, Sequence
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import BaseModel
@@ -19,6 +20,8 @@ from engine.architecture import Architecture, Option
 from engine.errors import InvalidArchitecture, InvalidConfig, NotOffered
 from engine.network import canonical
 from engine.network import costs as closed_form
+from engine.network.assemble import Assembler
+from engine.network.morphism import Morphism
 from engine.network.plan import Costs, NetworkPlan
 from engine.spaces._decision import Decision as Decision
 from engine.spaces._decision import draw
@@ -31,6 +34,30 @@ if TYPE_CHECKING:
     from engine.data.spec import DataSpec
 
 _CACHE = 20_000
+_PLANS = 64
+
+#: what a space may be unable to offer, with its reason
+Capability = Literal["uniform", "size", "grow", "morphisms"]
+CAPABILITIES: tuple[Capability, ...] = ("uniform", "size", "grow", "morphisms")
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A ready-made instance of a space, for the gallery.
+
+    Attributes:
+        name: unique within the space, for addresses.
+        title: e.g. "MobileNetV3 (large)".
+        summary: one line.
+        reference: paper, year.
+        options: values of the space's `Options`.
+    """
+
+    name: str
+    title: str
+    summary: str
+    reference: str
+    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 class SearchSpace(Moves, Words):
@@ -45,6 +72,11 @@ class SearchSpace(Moves, Words):
     summary: ClassVar[str]
     reference: ClassVar[str]
     Options: ClassVar[type[BaseModel]]
+    #: what this space does not offer: capability -> the reason, for people
+    unavailable: ClassVar[Mapping[Capability, str]] = {}
+    presets: ClassVar[tuple[Preset, ...]] = ()
+    #: how an architecture is written, in a sentence with an example; "" = only as JSON
+    notation: ClassVar[str] = ""
 
     def __init__(self, options: BaseModel, data: DataSpec | None = None) -> None:
         self.options = options
@@ -71,9 +103,13 @@ class SearchSpace(Moves, Words):
         """
         if reason := self.fits(data):
             raise InvalidConfig([(("space", "name"), f"the space {self.name} does not serve {data.name}: {reason}")])
-        bound = type(self)(self.options, data)
+        bound = self._copy(data)
         bound._allowed = dict(self._allowed)
         return bound
+
+    def _copy(self, data: DataSpec | None) -> Self:
+        """The same space for some data, not restricted."""
+        return type(self)(self.options, data)
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -84,6 +120,16 @@ class SearchSpace(Moves, Words):
     def n_classes(self) -> int:
         """Number of classes; needs `bind`."""
         return self._bound().n_classes
+
+    def _assembler(self) -> Assembler:
+        """An empty plan for the bound data."""
+        data = self._bound()
+        return Assembler(data.input_shape, data.input_type)
+
+    def _offered(self, what: Capability) -> None:
+        """Raises `NotOffered` with the reason where the space declares that it does not offer this."""
+        if what in self.unavailable:
+            raise NotOffered(f"{self.name}: {self.unavailable[what]}")
 
     def _bound(self) -> DataSpec:
         if self.data is None:
@@ -96,8 +142,8 @@ class SearchSpace(Moves, Words):
         """`next` before any restriction."""
 
     @abstractmethod
-    def all_decisions(self) -> list[Decision]:
-        """Every decision that can occur, with every option it can offer, in order."""
+    def _all(self) -> list[Decision]:
+        """`all_decisions` before any restriction."""
 
     @abstractmethod
     def plan(self, arch: Architecture) -> NetworkPlan:
@@ -113,7 +159,18 @@ class SearchSpace(Moves, Words):
 
     @abstractmethod
     def outline(self) -> dict[str, Any]:
-        """The picture of the space, for the form: {"parts": [...], "edges": [...]}."""
+        """The picture of the space, for form and canvas; written with `_outline.Outline`."""
+
+    def all_decisions(self) -> list[Decision]:
+        """Every decision that can occur, with every option it can offer (what a restriction leaves), in order."""
+        if not self._allowed:
+            return self._all()
+        return [
+            replace(d, options=tuple(o for o in d.options if o in self._allowed[d.name]))
+            if d.name in self._allowed
+            else d
+            for d in self._all()
+        ]
 
     def next(self, partial: Mapping[str, Option]) -> Decision | None:
         """The next open decision with only options from which an architecture can be completed; None = complete.
@@ -153,8 +210,9 @@ class SearchSpace(Moves, Words):
         """Draws one uniformly over all architectures, by counting (dynamic programming).
 
         Raises:
-            NotOffered: a space that cannot count.
+            NotOffered: a space that cannot count; its reason stands in `unavailable["uniform"]`.
         """
+        self._offered("uniform")
         partial: dict[str, Option] = {}
         while (decision := self.next(partial)) is not None:
             counts = [self.count({**partial, decision.name: o}) for o in decision.options]
@@ -165,7 +223,12 @@ class SearchSpace(Moves, Words):
         return Architecture.of(self.name, partial)
 
     def count(self, partial: Mapping[str, Option]) -> int:
-        """How many architectures begin with these choices, exactly."""
+        """How many architectures begin with these choices, exactly.
+
+        Raises:
+            NotOffered: a space that cannot count.
+        """
+        self._offered("size")
         cache = self._cache("count")
         decision = self.next(partial)
         if decision is None:
@@ -181,8 +244,13 @@ class SearchSpace(Moves, Words):
         return tuple(partial.items())
 
     def size(self) -> int:
-        """Number of architectures, exact."""
+        """Number of architectures: exact, or an upper bound where `"size"` stands in `unavailable`."""
         return self.count({})
+
+    @property
+    def exact_size(self) -> bool:
+        """Whether `size` is the number itself and no bound."""
+        return "size" not in self.unavailable
 
     def enumerate(self) -> Iterator[Architecture]:
         """All architectures, one at a time, last decision fastest."""
@@ -230,7 +298,7 @@ class SearchSpace(Moves, Words):
             InvalidArchitecture: an unknown decision, or no known option is left; the message names it.
         """
         known = {d.name: d for d in self.all_decisions()}
-        narrowed = type(self)(self.options, self.data)
+        narrowed = self._copy(self.data)
         narrowed._allowed = dict(self._allowed)
         for name, options in allowed.items():
             if name not in known:
@@ -241,6 +309,70 @@ class SearchSpace(Moves, Words):
                 raise InvalidArchitecture(f"{name}: keep at least one of {offered}")
             narrowed._allowed[name] = kept
         return narrowed
+
+    # -- writing and reading ------------------------------------------------------------------
+    def write(self, arch: Architecture) -> str:
+        """The architecture in the notation of its field (see `notation`), read back by `read`; JSON by default."""
+        return json.dumps(arch.choices, ensure_ascii=False)
+
+    def read(self, text: str) -> Architecture:
+        """Reads the space's own notation, or JSON: choices, or what `Architecture.to_json` or a bundle wrote.
+
+        Raises:
+            InvalidArchitecture: says what was received and what would be right.
+        """
+        stripped = text.strip()
+        if not stripped.startswith("{"):
+            return self._read(stripped)
+        try:
+            value = json.loads(stripped)
+        except ValueError as e:
+            raise InvalidArchitecture(f"this is not JSON: {e}") from e
+        for part in ("architecture", "choices"):
+            if isinstance(value, dict) and isinstance(value.get(part), dict):
+                value = value[part]
+        return self.validate(value)
+
+    def _read(self, text: str) -> Architecture:
+        """Reads `notation`; overridden together with `write`."""
+        raise InvalidArchitecture(f"received {text[:80]!r}; {self.notation or 'an architecture of this space is JSON'}")
+
+    # -- larger ones, and other ones with the same function -----------------------------------
+    def stage(self, arch: Architecture) -> int:
+        """How far an architecture has grown, from 1 (PNAS's number of blocks, depth, nodes).
+
+        Raises:
+            NotOffered: nothing grows here; the reason stands in `unavailable["grow"]`.
+        """
+        self._offered("grow")
+        return self._stage(arch)
+
+    def grow(self, arch: Architecture) -> list[Architecture]:
+        """Those of the next stage that contain this one (Liu et al. 2018, PNAS); empty at the last stage.
+
+        Raises:
+            NotOffered: see `stage`.
+        """
+        self._offered("grow")
+        return self._grow(arch)
+
+    def _stage(self, arch: Architecture) -> int:
+        raise NotOffered(f"{self.name} does not say how it grows")
+
+    def _grow(self, arch: Architecture) -> list[Architecture]:
+        raise NotOffered(f"{self.name} does not say how it grows")
+
+    def morphisms(self, arch: Architecture) -> list[Morphism]:
+        """Function-preserving changes with their weight maps, in a fixed order.
+
+        Raises:
+            NotOffered: there are none; the reason stands in `unavailable["morphisms"]`.
+        """
+        self._offered("morphisms")
+        return self._morphisms(arch)
+
+    def _morphisms(self, arch: Architecture) -> list[Morphism]:
+        raise NotOffered(f"{self.name} does not say how it morphs")
 
     # -- what an architecture is --------------------------------------------------------------
     def costs(self, arch: Architecture) -> Costs:
@@ -256,7 +388,17 @@ class SearchSpace(Moves, Words):
         return found
 
     def _costs(self, arch: Architecture) -> Costs:
-        return closed_form.costs(self.plan(arch))
+        return closed_form.costs(self.planned(arch))
+
+    def planned(self, arch: Architecture) -> NetworkPlan:
+        """`plan`, with the last few remembered: costs, key and features of one candidate share it."""
+        cache = self._caches.setdefault("plan", {})
+        if arch.key not in cache:
+            if len(cache) >= _PLANS:
+                cache.clear()
+            cache[arch.key] = self.plan(arch)
+        found: NetworkPlan = cache[arch.key]
+        return found
 
     def canonical_key(self, arch: Architecture) -> str:
         """Equal only for architectures that compute the same function and train the same way."""
@@ -267,7 +409,7 @@ class SearchSpace(Moves, Words):
         return found
 
     def _canonical_key(self, arch: Architecture) -> str:
-        return canonical.canonical_key(self.plan(arch))
+        return canonical.canonical_key(self.planned(arch))
 
     def features(self, arch: Architecture) -> dict[str, float | str]:
         """What a surrogate should see: active decisions and the size on a log scale."""
@@ -297,4 +439,22 @@ def make_space(config: SearchConfig, data: DataSpec) -> SearchSpace:
         InvalidConfig: no such space, or it does not serve this data.
     """
     cls: type[SearchSpace] = catalog.get("space", config.space.name)
-    return cls(config.options("space")).bind(data)
+    return space_of(cls, config.options("space"), data)
+
+
+def space_of(cls: type[SearchSpace], options: BaseModel, data: DataSpec) -> SearchSpace:
+    """A space for its data, narrowed and composed with recipe decisions as its options say.
+
+    Raises:
+        InvalidConfig: it does not serve this data, or a restriction names no decision or leaves no option.
+    """
+    from engine.spaces._with_recipe import with_recipe
+
+    space = cls(options).bind(data)
+    restrict = getattr(options, "restrict", {})
+    if restrict:
+        try:
+            space = space.restrict(restrict)
+        except InvalidArchitecture as e:
+            raise InvalidConfig([(("space", "restrict"), str(e))]) from e
+    return with_recipe(space, getattr(options, "recipe", None))

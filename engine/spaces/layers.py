@@ -226,18 +226,11 @@ class Layers(SearchSpace):
                 return decision
         return None
 
-    def all_decisions(self) -> list[Decision]:
-        """Depth, width, pooling where any depth pools, head, then blocks."""
+    def _all(self) -> list[Decision]:
         fixed = dict(self._fixed)
         if not any(self.pools(depth) for depth in self._opt.depth):
             del fixed["pool"], fixed["widen"]
-        every = [self._depth, *fixed.values(), *self._block_decisions]
-        # what a restriction leaves
-        return [
-            Decision(d.name, tuple(o for o in d.options if o in self._allowed.get(d.name, d.options)), d.ordered,
-                     d.group, d.help)
-            for d in every
-        ]  # fmt: skip
+        return [self._depth, *fixed.values(), *self._block_decisions]
 
     def count(self, partial: Mapping[str, Option]) -> int:
         """Closed form: a product per depth."""

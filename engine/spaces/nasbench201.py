@@ -90,14 +90,8 @@ class Nasbench201(SearchSpace):
                 return decision
         return None
 
-    def all_decisions(self) -> list[Decision]:
-        """The six edges."""
-        out: list[Decision] = []
-        partial: dict[str, Option] = {}
-        while (decision := self.next(partial)) is not None:
-            out.append(decision)
-            partial[decision.name] = decision.options[0]
-        return out
+    def _all(self) -> list[Decision]:
+        return list(self._edges)
 
     def count(self, partial: Mapping[str, Option]) -> int:
         """A product over the open edges."""
@@ -267,7 +261,7 @@ class Nasbench201(SearchSpace):
                 op = str(arch[name])
                 if b == node and op != "none":
                     role: Literal["identity", "op"] = "identity" if op == "skip_connect" else "op"
-                    items.append(canonical.Item(op, role, op == "avg_pool_3x3", (states[a],)))
+                    items.append(canonical.Item(op, role, op == "avg_pool_3x3", (states[a],), True))
                     terms.append(len(items) - 1)
             items.append(canonical.Item("sum", "sum", True, tuple(terms)))
             states.append(len(items) - 1)

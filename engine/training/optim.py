@@ -1,4 +1,4 @@
-"""AdamW over flat parameters and a cosine schedule over the maximum fidelity."""
+"""AdamW or SGD over flat parameters, and a cosine schedule over the maximum fidelity."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ EPSILON = 1e-8
 
 
 class Optimizer:
-    """AdamW (Loshchilov & Hutter 2019, Algorithm 2), fused over two flat tensors."""
+    """AdamW or SGD with momentum (Loshchilov & Hutter 2019, Algorithms 2 and 1), fused over two flat tensors.
+
+    SGD's decay is decoupled as AdamW's is, so that one recipe means the same under both.
+    """
 
     def __init__(self, flat: FlatParameters, recipe: Recipe) -> None:
         self.flat = flat
@@ -26,7 +29,15 @@ class Optimizer:
             value.grad = gradient
             if value.numel():
                 tensors.append({"params": [value], "weight_decay": decay})
-        self.inner = torch.optim.AdamW(tensors, lr=recipe.learning_rate, betas=BETAS, eps=EPSILON, fused=True)
+        rate = recipe.learning_rate
+        self.decoupled = recipe.optimizer == "sgd"
+        self.inner: torch.optim.Optimizer
+        if self.decoupled:
+            self.decays = [float(t.pop("weight_decay")) for t in tensors]
+            self.inner = torch.optim.SGD(tensors, lr=rate, momentum=recipe.momentum, nesterov=recipe.momentum > 0,
+                                         fused=True)  # fmt: skip
+        else:
+            self.inner = torch.optim.AdamW(tensors, lr=rate, betas=BETAS, eps=EPSILON, fused=True)
 
     def step(self, learning_rate: float) -> None:
         """Clips, then moves the parameters by their gradients."""
@@ -34,21 +45,28 @@ class Optimizer:
             self.flat.clip(self.clip)
         for group in self.inner.param_groups:
             group["lr"] = learning_rate
+        if self.decoupled:
+            with torch.no_grad():
+                for group, decay in zip(self.inner.param_groups, self.decays, strict=True):
+                    if decay:
+                        group["params"][0].mul_(1.0 - learning_rate * decay)
         self.inner.step()
 
     def tensors(self) -> dict[str, Tensor]:
-        """State by name: `<group>.exp_avg`, `<group>.exp_avg_sq`, `<group>.step`."""
+        """State by name: `<group>.exp_avg`, `<group>.exp_avg_sq`, `<group>.step`; `<group>.momentum_buffer`."""
         out = {}
         for i, group in enumerate(self.inner.param_groups):
             for name, value in self.inner.state.get(group["params"][0], {}).items():
-                out[f"{i}.{name}"] = value
+                if value is not None:  # SGD before its first step, or without momentum
+                    out[f"{i}.{name}"] = value
         return out
 
     def groups(self) -> list[dict[str, float]]:
         """The groups' numbers, for the checkpoint's description."""
+        decays = self.decays if self.decoupled else [float(g["weight_decay"]) for g in self.inner.param_groups]
         return [
-            {"weight_decay": float(g["weight_decay"]), "n": int(g["params"][0].numel())}
-            for g in self.inner.param_groups
+            {"weight_decay": decay, "n": int(g["params"][0].numel())}
+            for g, decay in zip(self.inner.param_groups, decays, strict=True)
         ]
 
     def restore(self, tensors: dict[str, Tensor]) -> None:

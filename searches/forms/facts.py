@@ -17,6 +17,7 @@ from engine.architecture import Architecture
 from engine.data.spec import DataSpec
 from engine.errors import EngineError, InvalidConfig
 from engine.objectives import EXACT_COSTS
+from engine.spaces.base import space_of
 
 SAMPLES = 256
 SECONDS = 1.5  # a space whose costs are slow to count is described by fewer networks
@@ -32,7 +33,7 @@ class SpaceFacts:
     """A space bound to its data, in numbers.
 
     Attributes:
-        size: number of architectures.
+        size: number of architectures; `exact_size`: whether that is the number itself and no bound.
         n_decisions: decisions that can occur; `active`: fewest and most that act in one sampled network.
         n_sampled: networks the costs come from.
         costs: metric to sampled values, sorted.
@@ -47,6 +48,7 @@ class SpaceFacts:
     costs: dict[str, tuple[float, ...]]
     smallest: dict[str, float]
     outline: dict[str, Any]
+    exact_size: bool = True
 
     def quantile(self, metric: str, share: float) -> float:
         """A quantile of the sampled costs."""
@@ -64,7 +66,7 @@ def make_space(name: str, options: dict[str, Any], data: DataSpec) -> Any:
     if reason := cls.fits(data):
         raise InvalidConfig([(("space", "name"), f"this space does not serve {data.name}: {reason}")])
     try:
-        return cls(cls.Options.model_validate(options), data)
+        return space_of(cls, cls.Options.model_validate(options), data)
     except ValidationError as e:
         raise InvalidConfig([(("space", *x["loc"]), str(x["msg"])) for x in e.errors()]) from e
     except (EngineError, ValueError) as e:
@@ -77,7 +79,14 @@ def space_facts(name: str, options: dict[str, Any], data: DataSpec) -> SpaceFact
     Raises:
         InvalidConfig: see `make_space`; also a space in which no network can be built.
     """
-    shape = [data.name, list(data.input_shape), data.n_classes]
+    shape = [
+        data.name,
+        data.kind,
+        list(data.input_shape),
+        data.n_classes,
+        data.vocabulary,
+        data.cardinalities if data.kind == "table" else None,
+    ]
     key = json.dumps([name, options, shape], sort_keys=True, default=str)
     with _lock:
         if key in _cache:
@@ -117,6 +126,7 @@ def _describe(space: Any) -> SpaceFacts:
         costs=costs,
         smallest={m: _smallest(space, found, m) for m in EXACT_COSTS},
         outline=space.outline(),
+        exact_size=space.exact_size,
     )
 
 

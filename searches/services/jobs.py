@@ -78,9 +78,7 @@ def job_claim(*, job_id: int, claim: int, worker: str) -> ClaimedJob | None:
             trial = job.trial
             if trial is not None and job.kind == Job.Kind.TRAIN:
                 started = trial.started_at or write.now
-                states.trial_set(
-                    write, trial, state=Trial.State.RUNNING, worker=worker, started_at=started, reason=""
-                )
+                states.trial_set(write, trial, state=Trial.State.RUNNING, worker=worker, started_at=started, reason="")
             elif job.kind == Job.Kind.FINAL:
                 finals.final_started(write=write, job=job)
             return ClaimedJob(job, trial, job.claim, search_made)
@@ -222,9 +220,9 @@ def job_lost(*, job_id: int, claim: int, search_id: int) -> bool:
     """The worker let its lease run out: another one may take the job, up to `MAX_LOSSES` times."""
     try:
         with writing(search_id) as write:
-            expired = Job.objects.filter(
-                pk=job_id, claim=claim, state=Job.State.RUNNING, lease_until__lt=Now()
-            ).defer("result")
+            expired = Job.objects.filter(pk=job_id, claim=claim, state=Job.State.RUNNING, lease_until__lt=Now()).defer(
+                "result"
+            )
             job = expired.first()
             if job is None:
                 raise Rejected

@@ -113,9 +113,7 @@ def sampled(space: SearchSpace, config: SearchConfig) -> dict[str, Any]:
 
 def _drop_earlier(owner: AbstractBaseUser) -> None:
     """Cancels what this person asked for before: the form has changed since."""
-    mine = Job.objects.filter(
-        kind=Job.Kind.PREFLIGHT, search__owner=owner, search__submit_token__startswith=TOKEN
-    )
+    mine = Job.objects.filter(kind=Job.Kind.PREFLIGHT, search__owner=owner, search__submit_token__startswith=TOKEN)
     mine.filter(state__in=[Job.State.WAITING, Job.State.HELD]).update(state=Job.State.CANCELLED, ended_at=Now())
     mine.filter(state=Job.State.RUNNING).update(order="cancel")
 
@@ -141,4 +139,3 @@ def expected_epochs(config: SearchConfig) -> float:
         total += (rung - before) * keep**i
         before = rung
     return total
-

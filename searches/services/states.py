@@ -71,9 +71,7 @@ def jobs_cancel(write: Write, jobs: Iterable[Job], reason: str) -> None:
         Job.objects.filter(pk__in=some).update(
             state=Job.State.CANCELLED, ended_at=write.now, lease_until=None, order="", reason=reason
         )
-        Claim.objects.filter(job_id__in=some, ended_at=None).update(
-            ended_at=write.now, outcome=Claim.Outcome.CANCELLED
-        )
+        Claim.objects.filter(job_id__in=some, ended_at=None).update(ended_at=write.now, outcome=Claim.Outcome.CANCELLED)
 
 
 def job_new(write: Write, **fields: Any) -> Job:
