@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -23,7 +24,7 @@ class Optimizer:
     def __init__(self, flat: FlatParameters, recipe: Recipe) -> None:
         self.flat = flat
         self.clip = recipe.clip
-        tensors = []
+        tensors: list[dict[str, Any]] = []
         for value, gradient, decay in zip(flat.values, flat.gradients, (recipe.weight_decay, 0.0), strict=True):
             value.requires_grad_(True)
             value.grad = gradient
