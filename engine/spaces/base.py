@@ -75,6 +75,8 @@ class SearchSpace(Moves, Words):
     #: what this space does not offer: capability -> the reason, for people
     unavailable: ClassVar[Mapping[Capability, str]] = {}
     presets: ClassVar[tuple[Preset, ...]] = ()
+    #: what a decision offers can depend on earlier choices: restrictions are then looked ahead through
+    entangled: ClassVar[bool] = False
     #: how an architecture is written, in a sentence with an example; "" = only as JSON
     notation: ClassVar[str] = ""
 
@@ -179,18 +181,39 @@ class SearchSpace(Moves, Words):
             partial: options chosen so far, by decision.
         """
         decision = self._next(partial)
-        if decision is None or decision.name not in self._allowed:
+        if decision is None or not self._allowed:
             return decision
+        if self.entangled:
+            kept = tuple(o for o in self._kept(decision) if self._completes({**partial, decision.name: o}))
+        elif decision.name in self._allowed:
+            kept = self._kept(decision)
+        else:
+            return decision
+        if not kept:
+            raise NotOffered(f"the restriction leaves no option for {self.title(decision.name)}")
         cache = self._cache("narrowed")
-        key = (decision.name, decision.options)
+        key = (decision.name, decision.options, kept)
         if key not in cache:
-            allowed = self._allowed[decision.name]
-            kept = tuple(o for o in decision.options if o in allowed)
-            if not kept:
-                raise NotOffered(f"the restriction leaves no option for {self.title(decision.name)}")
             cache[key] = replace(decision, options=kept)
         narrowed: Decision = cache[key]
         return narrowed
+
+    def _kept(self, decision: Decision) -> tuple[Option, ...]:
+        """Its options that the restriction leaves."""
+        allowed = self._allowed.get(decision.name)
+        return decision.options if allowed is None else tuple(o for o in decision.options if o in allowed)
+
+    def _completes(self, partial: Mapping[str, Option]) -> bool:
+        """Whether an architecture of the restricted space begins with these choices."""
+        cache = self._cache("completes")
+        key = self._rest(partial)
+        if key not in cache:
+            decision = self._next(partial)
+            cache[key] = decision is None or any(
+                self._completes({**partial, decision.name: o}) for o in self._kept(decision)
+            )
+        found: bool = cache[key]
+        return found
 
     def decisions(self, arch: Architecture) -> list[Decision]:
         """The active decisions of an architecture, in order, each with the options it had then."""
@@ -308,6 +331,8 @@ class SearchSpace(Moves, Words):
                 offered = ", ".join(map(repr, known[name].options))
                 raise InvalidArchitecture(f"{name}: keep at least one of {offered}")
             narrowed._allowed[name] = kept
+        if narrowed.entangled and not narrowed._completes({}):
+            raise InvalidArchitecture(f"{', '.join(allowed)}: no architecture is left that keeps to all of this")
         return narrowed
 
     # -- writing and reading ------------------------------------------------------------------
