@@ -169,7 +169,7 @@ def write_bundle(
     write_material(material, validation.x, validation.y, reference, data)
 
     with FreshProcess(bundle, material, root / "scratch") as process:
-        export_onnx(network, plan.input_shape, bundle / "model.onnx")
+        export_onnx(network, plan.input_shape, bundle / "model.onnx", plan.input_type)
         emit({"kind": "phase", "phase": "verify"})
         found = process.finish()
     claimed = round(final_report.metrics["accuracy"] * len(validation)) if "accuracy" in final_report.metrics else None

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 
-def export_onnx(network: nn.Module, input_shape: tuple[int, ...], path: Path) -> None:
+def export_onnx(network: nn.Module, input_shape: tuple[int, ...], path: Path, input_type: str = "float32") -> None:
     """Writes `path` (input "input", output "logits", any batch size), one file, under its name only when whole.
 
     Uses the graph exporter (`dynamo=True`): the older one is deprecated.
@@ -20,10 +20,11 @@ def export_onnx(network: nn.Module, input_shape: tuple[int, ...], path: Path) ->
         network: in eval mode, on the CPU, float32.
         input_shape: one sample without batch.
         path: where to write.
+        input_type: see `NetworkPlan.input_type`.
     """
     import torch
 
-    example = torch.zeros(4, *input_shape)
+    example = torch.zeros(4, *input_shape, dtype=getattr(torch, input_type))
     part = path.with_name("part-" + path.name)
     quiet = logging.getLogger("torch.onnx")
     level = quiet.level
