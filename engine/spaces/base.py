@@ -6,11 +6,10 @@ A new space is one file with a subclass of `SearchSpace` that defines `name`, `s
 
 from __future__ import annotations
 
-import json
 from abc import abstractmethod
-from collections.abc import Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 from pydantic import BaseModel
@@ -21,13 +20,15 @@ from engine.errors import InvalidArchitecture, InvalidConfig, NotOffered
 from engine.network import canonical
 from engine.network import costs as closed_form
 from engine.network.assemble import Assembler
-from engine.network.morphism import Morphism
 from engine.network.plan import Costs, NetworkPlan
 from engine.spaces._decision import Decision as Decision
-from engine.spaces._decision import draw
-from engine.spaces._moves import Moves
+from engine.spaces._draws import Draws
+from engine.spaces._offers import CAPABILITIES as CAPABILITIES
+from engine.spaces._offers import Capability as Capability
+from engine.spaces._offers import Preset as Preset
 from engine.spaces._options import SpaceOptions as SpaceOptions
 from engine.spaces._words import Words
+from engine.spaces._writings import Writings
 
 if TYPE_CHECKING:
     from engine.config import SearchConfig
@@ -36,31 +37,8 @@ if TYPE_CHECKING:
 _CACHE = 20_000
 _PLANS = 64
 
-#: what a space may be unable to offer, with its reason
-Capability = Literal["uniform", "size", "grow", "morphisms"]
-CAPABILITIES: tuple[Capability, ...] = ("uniform", "size", "grow", "morphisms")
 
-
-@dataclass(frozen=True)
-class Preset:
-    """A ready-made instance of a space, for the gallery.
-
-    Attributes:
-        name: unique within the space, for addresses.
-        title: e.g. "MobileNetV3 (large)".
-        summary: one line.
-        reference: paper, year.
-        options: values of the space's `Options`.
-    """
-
-    name: str
-    title: str
-    summary: str
-    reference: str
-    options: Mapping[str, Any] = field(default_factory=dict)
-
-
-class SearchSpace(Moves, Words):
+class SearchSpace(Draws, Words, Writings):
     """A process of decisions that ends in an architecture. Torch-free.
 
     Args:
@@ -72,13 +50,9 @@ class SearchSpace(Moves, Words):
     summary: ClassVar[str]
     reference: ClassVar[str]
     Options: ClassVar[type[BaseModel]]
-    #: what this space does not offer: capability -> the reason, for people
-    unavailable: ClassVar[Mapping[Capability, str]] = {}
     presets: ClassVar[tuple[Preset, ...]] = ()
     #: what a decision offers can depend on earlier choices: restrictions are then looked ahead through
     entangled: ClassVar[bool] = False
-    #: how an architecture is written, in a sentence with an example; "" = only as JSON
-    notation: ClassVar[str] = ""
 
     def __init__(self, options: BaseModel, data: DataSpec | None = None) -> None:
         self.options = options
@@ -127,11 +101,6 @@ class SearchSpace(Moves, Words):
         """An empty plan for the bound data."""
         data = self._bound()
         return Assembler(data.input_shape, data.input_type)
-
-    def _offered(self, what: Capability) -> None:
-        """Raises `NotOffered` with the reason where the space declares that it does not offer this."""
-        if what in self.unavailable:
-            raise NotOffered(f"{self.name}: {self.unavailable[what]}")
 
     def _bound(self) -> DataSpec:
         if self.data is None:
@@ -224,68 +193,6 @@ class SearchSpace(Moves, Words):
             partial[decision.name] = arch[decision.name]
         return out
 
-    # -- drawing architectures ----------------------------------------------------------------
-    def sample(self, rng: np.random.Generator) -> Architecture:
-        """Draws one from the prior: each decision uniform over its options, in order."""
-        return self._walk(lambda d: draw(d.options, rng))
-
-    def sample_uniform(self, rng: np.random.Generator) -> Architecture:
-        """Draws one uniformly over all architectures, by counting (dynamic programming).
-
-        Raises:
-            NotOffered: a space that cannot count; its reason stands in `unavailable["uniform"]`.
-        """
-        self._offered("uniform")
-        partial: dict[str, Option] = {}
-        while (decision := self.next(partial)) is not None:
-            counts = [self.count({**partial, decision.name: o}) for o in decision.options]
-            # counts may exceed 64 bits; their ratios do not
-            total = sum(counts)
-            at = int(rng.choice(len(counts), p=[c / total for c in counts]))
-            partial[decision.name] = decision.options[at]
-        return Architecture.of(self.name, partial)
-
-    def count(self, partial: Mapping[str, Option]) -> int:
-        """How many architectures begin with these choices, exactly.
-
-        Raises:
-            NotOffered: a space that cannot count.
-        """
-        self._offered("size")
-        cache = self._cache("count")
-        decision = self.next(partial)
-        if decision is None:
-            return 1
-        key = self._rest(partial)
-        if key not in cache:
-            cache[key] = sum(self.count({**partial, decision.name: o}) for o in decision.options)
-        total: int = cache[key]
-        return total
-
-    def _rest(self, partial: Mapping[str, Option]) -> Hashable:
-        """Equal only where what can follow is equal: lets `count` share its work."""
-        return tuple(partial.items())
-
-    def size(self) -> int:
-        """Number of architectures: exact, or an upper bound where `"size"` stands in `unavailable`."""
-        return self.count({})
-
-    @property
-    def exact_size(self) -> bool:
-        """Whether `size` is the number itself and no bound."""
-        return "size" not in self.unavailable
-
-    def enumerate(self) -> Iterator[Architecture]:
-        """All architectures, one at a time, last decision fastest."""
-        stack: list[dict[str, Option]] = [{}]
-        while stack:
-            partial = stack.pop()
-            decision = self.next(partial)
-            if decision is None:
-                yield Architecture.of(self.name, partial)
-            else:
-                stack.extend({**partial, decision.name: o} for o in reversed(decision.options))
-
     # -- reading and changing -----------------------------------------------------------------
     def validate(self, choices: Mapping[str, Any]) -> Architecture:
         """Reads choices from outside.
@@ -334,70 +241,6 @@ class SearchSpace(Moves, Words):
         if narrowed.entangled and not narrowed._completes({}):
             raise InvalidArchitecture(f"{', '.join(allowed)}: no architecture is left that keeps to all of this")
         return narrowed
-
-    # -- writing and reading ------------------------------------------------------------------
-    def write(self, arch: Architecture) -> str:
-        """The architecture in the notation of its field (see `notation`), read back by `read`; JSON by default."""
-        return json.dumps(arch.choices, ensure_ascii=False)
-
-    def read(self, text: str) -> Architecture:
-        """Reads the space's own notation, or JSON: choices, or what `Architecture.to_json` or a bundle wrote.
-
-        Raises:
-            InvalidArchitecture: says what was received and what would be right.
-        """
-        stripped = text.strip()
-        if not stripped.startswith("{"):
-            return self._read(stripped)
-        try:
-            value = json.loads(stripped)
-        except ValueError as e:
-            raise InvalidArchitecture(f"this is not JSON: {e}") from e
-        for part in ("architecture", "choices"):
-            if isinstance(value, dict) and isinstance(value.get(part), dict):
-                value = value[part]
-        return self.validate(value)
-
-    def _read(self, text: str) -> Architecture:
-        """Reads `notation`; overridden together with `write`."""
-        raise InvalidArchitecture(f"received {text[:80]!r}; {self.notation or 'an architecture of this space is JSON'}")
-
-    # -- larger ones, and other ones with the same function -----------------------------------
-    def stage(self, arch: Architecture) -> int:
-        """How far an architecture has grown, from 1 (PNAS's number of blocks, depth, nodes).
-
-        Raises:
-            NotOffered: nothing grows here; the reason stands in `unavailable["grow"]`.
-        """
-        self._offered("grow")
-        return self._stage(arch)
-
-    def grow(self, arch: Architecture) -> list[Architecture]:
-        """Those of the next stage that contain this one (Liu et al. 2018, PNAS); empty at the last stage.
-
-        Raises:
-            NotOffered: see `stage`.
-        """
-        self._offered("grow")
-        return self._grow(arch)
-
-    def _stage(self, arch: Architecture) -> int:
-        raise NotOffered(f"{self.name} does not say how it grows")
-
-    def _grow(self, arch: Architecture) -> list[Architecture]:
-        raise NotOffered(f"{self.name} does not say how it grows")
-
-    def morphisms(self, arch: Architecture) -> list[Morphism]:
-        """Function-preserving changes with their weight maps, in a fixed order.
-
-        Raises:
-            NotOffered: there are none; the reason stands in `unavailable["morphisms"]`.
-        """
-        self._offered("morphisms")
-        return self._morphisms(arch)
-
-    def _morphisms(self, arch: Architecture) -> list[Morphism]:
-        raise NotOffered(f"{self.name} does not say how it morphs")
 
     # -- what an architecture is --------------------------------------------------------------
     def costs(self, arch: Architecture) -> Costs:
