@@ -34,6 +34,7 @@ class Operation:
         remark: what a caption says about all of its kind.
         stateless: no weights, no state, no chance: two of them on the same inputs are one.
         keeps_zero: nothing but zeros in gives zeros out, whatever the weights.
+        linear: of a sum it gives the sum of what it gives of each term; stateless, one input.
         inside: args -> the drawing of what is inside (an entry of the picture's "details"), for an operation that is a
             graph of its own.
     """
@@ -51,6 +52,7 @@ class Operation:
     remark: str = ""
     stateless: bool = False
     keeps_zero: bool = False
+    linear: bool = False
     inside: Callable[[Args], dict[str, Any]] | None = None
 
 

@@ -60,13 +60,13 @@ def operations() -> list[Operation]:
             ),
             Operation(
                 f"avg_pool{d}", "pool", f"torch.nn:AvgPool{d}", pool, free, windowed("avg", dims),
-                stateless=True, keeps_zero=True,
+                stateless=True, keeps_zero=True, linear=True,
             ),
             Operation(
                 f"global_avg_pool{d}", "pool", f"{_BLOCKS}:GlobalAvgPool{d}",
                 lambda a, s, dims=dims: spatial(s, dims, "global pooling")[:1],  # type: ignore[misc]
                 free, named("global", "avg"), expression="{x}.mean(dim=" + axes + ")",
-                stateless=True, keeps_zero=True,
+                stateless=True, keeps_zero=True, linear=True,
             ),
         ]  # fmt: skip
     ops += [
@@ -86,7 +86,7 @@ def operations() -> list[Operation]:
         ),
         Operation(
             "flatten", "other", "torch.nn:Flatten", lambda a, s: (prod(s[0]),), free, named("flatten"),
-            expression="{x}.flatten(1)", **pure,
+            expression="{x}.flatten(1)", linear=True, **pure,
         ),
         Operation("add", "add", f"{_BLOCKS}:Add", equal, free, named("add"), expression="+", role="sum", **pure),
         Operation(
