@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import pytest
+
 from engine.network.assemble import Assembler
-from engine.network.picture import picture
+from engine.network.operations import OPERATIONS
+from engine.network.picture import input_word, picture
+from engine.network.plan import NetworkPlan
+
+from . import plans
 
 
 def titles(drawn: dict) -> list[str]:
@@ -103,5 +111,82 @@ def test_a_cell_of_chains_is_drawn_by_its_operations():
     x = cell(net, "input", "s.cell1", states=False)
     net.add("pool", "global_avg_pool2d", x)
     (detail,) = picture(net.finish())["details"]
-    assert [n["title"] for n in detail["nodes"]] == ["input", "conv", "relu", "add"]
-    assert len(detail["edges"]) == 4
+    assert [n["title"] for n in detail["nodes"]] == ["input", "conv", "add"]
+    assert detail["caption"] == "each convolution is followed by relu"
+    assert len(detail["edges"]) == 3
+
+
+def test_cells_that_read_two_cells_are_folded_and_the_auxiliary_head_is_dashed():
+    drawn = picture(plans.two_input_cells(20))
+    assert len(drawn["nodes"]) <= 25
+    cells = [(n["title"], n["repeat"]) for n in drawn["nodes"] if n["kind"] == "cell"]
+    assert cells == [
+        ("normal cell", 6), ("reduction cell", 1), ("normal cell", 6), ("reduction cell", 1), ("normal cell", 6),
+    ]  # fmt: skip
+    assert [d["title"] for d in drawn["details"]] == ["normal cell, 18 times", "reduction cell, 2 times"]
+    assert "each cell reads the two before it" in drawn["caption"]
+    extra = {n["group"] for n in drawn["nodes"] if n["dashed"]}
+    assert extra == {"auxiliary head"}
+    # what the folded boxes stand for is all there
+    assert sum(n["n_params"] for n in drawn["nodes"]) == drawn["n_params"]
+    assert sum(n["n_nodes"] for n in drawn["nodes"]) == drawn["n_nodes"]
+
+
+def test_a_cell_read_in_the_middle_of_a_run_ends_the_run():
+    net = Assembler((8, 4, 4))
+    x, middle = "input", ""
+    for i in range(6):
+        x = cell(net, x, f"stage1.cell{i}")
+        middle = x if i == 2 else middle
+    x = net.add("late", "add", x, middle)
+    net.add("pool", "global_avg_pool2d", x)
+    drawn = picture(net.finish())
+    assert [n["repeat"] for n in drawn["nodes"] if n["kind"] == "cell"] == [3, 3]
+    assert {"source": "stage1_cell0", "target": "late"} in drawn["edges"]
+
+
+def test_equal_blocks_nobody_marked_are_folded_when_the_drawing_is_long():
+    drawn = picture(plans.residual_chain(12))
+    assert titles(drawn) == ["signal", "conv 1", "block ×12", "global avg", "linear 6"]
+    (detail,) = drawn["details"]
+    assert detail["title"] == "block, 12 times" == drawn["nodes"][2]["opens"]
+    assert drawn["nodes"][2]["group"] == "blocks 1–12"
+    assert sum(n["n_params"] for n in drawn["nodes"]) == drawn["n_params"]
+    assert len(picture(plans.residual_chain(2))["nodes"]) > 15  # short ones stay as they are
+
+
+@pytest.mark.parametrize(
+    "plan",
+    [plans.two_input_cells(), plans.free_graph(300), plans.branches(4), plans.residual_chain(), plans.long_chain()],
+)
+def test_every_drawing_is_in_order_and_its_costs_are_the_plans(plan):
+    drawn = picture(plan)
+    for graph in (drawn, *drawn["details"]):
+        place = {n["id"]: i for i, n in enumerate(graph["nodes"])}
+        assert all(place[e["source"]] < place[e["target"]] for e in graph["edges"])
+    opened = {n["opens"] for graph in (drawn, *drawn["details"]) for n in graph["nodes"] if n["opens"]}
+    assert opened <= {d["title"] for d in drawn["details"]}
+    assert sum(n["n_macs"] for n in drawn["nodes"]) == drawn["n_macs"]
+
+
+def test_the_input_says_what_it_is():
+    words = {(8, 4, 4): "image", (8, 40): "signal", (12,): "table"}
+    for shape, word in words.items():
+        assert input_word(NetworkPlan(shape, 2, ())) == word
+    assert input_word(NetworkPlan((12,), 2, (), "int64")) == "text"
+
+
+def test_an_operation_that_is_a_graph_opens_a_drawing_of_it(monkeypatch):
+    def inside(args):
+        nodes = [{"id": "h", "kind": "input", "title": "h"}, {"id": "a", "kind": "act", "title": str(args["p"])}]
+        return {"title": "recurrent cell", "nodes": nodes, "edges": [{"source": "h", "target": "a"}]}
+
+    monkeypatch.setitem(OPERATIONS, "dropout", replace(OPERATIONS["dropout"], inside=inside))
+    net = Assembler((8,))
+    x = "input"
+    for i, p in enumerate((0.1, 0.1, 0.2)):
+        x = net.add(f"cell{i}", "dropout", x, p=p)
+    net.add("output", "linear", x, out_features=2)
+    drawn = picture(net.finish())
+    assert [n["opens"] for n in drawn["nodes"][1:4]] == ["recurrent cell", "recurrent cell", "recurrent cell (2)"]
+    assert [d["title"] for d in drawn["details"]] == ["recurrent cell", "recurrent cell (2)"]
