@@ -60,6 +60,10 @@ class Digits:
         test = _indices(options.split_seed)[2]
         return Split(x[test], y[test])
 
+    def preprocessing(self, options: Any) -> None:
+        """Nothing beside the spec."""
+        return None
+
 
 @lru_cache(maxsize=1)
 def _raw() -> tuple[NDArray[np.uint8], NDArray[np.int64]]:

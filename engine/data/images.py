@@ -193,6 +193,10 @@ class ImageSet:
         folder = self._ready(options, None)
         return Split(np.array(store.open_array(folder, "test_x")), np.array(store.open_array(folder, "test_y")))
 
+    def preprocessing(self, options: Any) -> None:
+        """Nothing beside the spec."""
+        return None
+
     def _indices(self, folder: Path, options: ImageOptions) -> tuple[Indices, Indices]:
         return _split(
             folder, len(self.class_names), options.validation or self.n_validation, options.train, options.split_seed

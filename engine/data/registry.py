@@ -12,7 +12,12 @@ from pydantic import BaseModel, ValidationError
 from engine.data.arrays import Arrays, Split, Tell
 from engine.data.digits import Digits
 from engine.data.image_sets import IMAGES
+from engine.data.images import ImageSet
+from engine.data.signals import SpokenDigits
+from engine.data.small_tables import SMALL_TABLES
 from engine.data.spec import DataSpec
+from engine.data.tables import ADULT
+from engine.data.text import TEXTS
 from engine.errors import DataError, InvalidConfig
 
 
@@ -47,6 +52,9 @@ class Source(Protocol):
     def load_test(self, options: Any) -> Split:
         """The sealed test split."""
 
+    def preprocessing(self, options: Any) -> dict[str, Any] | None:
+        """What turns raw input into `x` beside the spec (words, a clip's rate and length); None = the spec says all."""
+
 
 @dataclass(frozen=True)
 class DatasetInfo:
@@ -58,6 +66,7 @@ class DatasetInfo:
         available: whether it is on this machine.
         how: where it is, or what happens on first use ("not on this machine: downloads 170 MB on first use").
         options: model of its options, with help and bounds.
+        fetched: whether a worker can fetch it on first use where it is not on this machine.
     """
 
     name: str
@@ -66,12 +75,13 @@ class DatasetInfo:
     available: bool
     how: str
     options: type[BaseModel]
+    fetched: bool = False
 
 
 @cache
 def sources() -> dict[str, Source]:
     """All data sets by name, the ready ones first."""
-    every: list[Source] = [Digits(), *IMAGES]
+    every: list[Source] = [Digits(), *SMALL_TABLES, *IMAGES, *TEXTS, SpokenDigits(), ADULT]
     return {source.name: source for source in every}
 
 
@@ -80,7 +90,8 @@ def datasets() -> dict[str, DatasetInfo]:
     out = {}
     for name, source in sources().items():
         available, how = source.availability()
-        out[name] = DatasetInfo(name, source.title, source.summary, available, how, source.Options)
+        fetched = isinstance(source, ImageSet)
+        out[name] = DatasetInfo(name, source.title, source.summary, available, how, source.Options, fetched)
     return out
 
 
@@ -119,6 +130,19 @@ def load_test(name: str, options: Mapping[str, Any] | None = None) -> Split:
     return source.load_test(valid)
 
 
+def preprocessing(name: str, options: Mapping[str, Any] | None = None) -> dict[str, Any] | None:
+    """What turns raw input into a sample beside the spec, as JSON; None where the spec says all.
+
+    `{"kind": "text", "words", "length"}` (words by number from 2 on), `{"kind": "signal", "rate", "length", "stride"}`
+    or `{"kind": "table", "missing"}`.
+
+    Raises:
+        InvalidConfig, DataError: as `load`.
+    """
+    source, valid = _resolve(name, options)
+    return source.preprocessing(valid)
+
+
 def validate(name: str, options: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """The options in full, defaults filled in.
 
@@ -139,4 +163,15 @@ def _resolve(name: str, options: Mapping[str, Any] | None) -> tuple[Source, Base
         raise InvalidConfig([(("data", *x["loc"]), str(x["msg"])) for x in e.errors()]) from e
 
 
-__all__ = ["DataError", "DatasetInfo", "Source", "datasets", "load", "load_test", "sources", "spec", "validate"]
+__all__ = [
+    "DataError",
+    "DatasetInfo",
+    "Source",
+    "datasets",
+    "load",
+    "load_test",
+    "preprocessing",
+    "sources",
+    "spec",
+    "validate",
+]
