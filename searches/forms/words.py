@@ -25,21 +25,28 @@ def about_words(cls: type[Any]) -> str:
 
 def data_short(data: DataSpec) -> str:
     """What kind of samples: "8×8 images"."""
-    if len(data.input_shape) == 3:
+    if data.kind == "image":
         return f"{data.input_shape[1]}×{data.input_shape[2]} images"
-    if len(data.input_shape) == 2:
-        return f"signals of length {data.input_shape[1]}"
-    return f"tables of {data.input_shape[0]} columns"
+    if data.kind == "signal":
+        return f"signals of length {data.input_shape[1]:,}"
+    if data.kind == "text":
+        return f"texts of up to {data.input_shape[0]:,} words"
+    return f"tables of {data.input_shape[0]:,} columns"
 
 
 def data_words(data: DataSpec) -> str:
     """What the data is: "8×8 grey images, 10 classes; 1,077 train, 360 validation, 360 sealed test"."""
-    shape = data.input_shape
-    if len(shape) == 3:
-        colour = {1: "grey ", 3: "colour "}.get(shape[0], f"{shape[0]}-channel ")
-        what = f"{shape[1]}×{shape[2]} {colour}images"
-    else:
-        what = data_short(data)
+    what = data_short(data)
+    if data.kind == "image":
+        channels, height, width = data.input_shape
+        colour = {1: "grey ", 3: "colour "}.get(channels, f"{channels}-channel ")
+        what = f"{height}×{width} {colour}images"
+    elif data.kind == "signal" and data.input_shape[0] > 1:
+        what += f" in {data.input_shape[0]:,} channels"
+    elif data.kind == "text":
+        what += f" out of {data.vocabulary - 2:,}"  # padding and the unknown word are none
+    elif data.kind == "table" and (named := sum(1 for n in data.cardinalities if n)):
+        what += f", {named:,} of them categories"
     sizes = data.sizes
     parts = [
         f"{sizes[k]:,} {word}"

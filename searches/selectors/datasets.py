@@ -27,11 +27,13 @@ class DatasetRow:
     summary: str
     available: bool
     how: str
+    fetched: bool = False
     spec: DataSpec | None = None
     words: str = ""
     short: str = ""
     sizes: str = ""
     problem: str = ""
+    columns: str = ""
     samples: list[tuple[str, str]] = field(default_factory=list)
 
 
@@ -39,11 +41,15 @@ def dataset_rows() -> list[DatasetRow]:
     """All data sets of the registry. Reads published specs and file names; pictures only of what lies here."""
     rows = []
     for name, info in registry.datasets().items():
-        row = DatasetRow(name, info.title, info.summary, info.available, info.how)
+        row = DatasetRow(name, info.title, info.summary, info.available, info.how, info.fetched)
+        if not info.available and not info.fetched:  # `how` says what it needs: nothing more is known of it
+            rows.append(row)
+            continue
         try:
             row.spec = registry.spec(name)
             row.words, row.short = data_words(row.spec), data_short(row.spec)
             row.sizes = row.words.partition("; ")[2]
+            row.columns = ", ".join(c.name for c in row.spec.columns)
         except (EngineError, OSError) as e:
             row.problem = str(e)
         if name == "digits" and row.spec is not None:

@@ -13,4 +13,9 @@ from searches.selectors.datasets import dataset_rows
 def dataset_list(request: HttpRequest) -> HttpResponse:
     """All data sets of the registry, the ready ones first."""
     rows = sorted(dataset_rows(), key=lambda row: not row.available)
-    return render(request, "datasets/list.html", {"rows": rows, "n_ready": sum(row.available for row in rows)})
+    context = {
+        "rows": rows,
+        "n_ready": sum(row.available for row in rows),
+        "n_fetched": sum(row.fetched and not row.available for row in rows),
+    }
+    return render(request, "datasets/list.html", context)
