@@ -2,31 +2,29 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cached_property
 from math import prod
-from typing import Any, ClassVar, Literal, cast
+from typing import Any, ClassVar, cast
 
 import numpy as np
 from pydantic import BaseModel, Field
 
 from engine.architecture import Architecture, Option
 from engine.data.spec import DataSpec
-from engine.errors import InvalidArchitecture
 from engine.network import canonical
 from engine.network import costs as closed_form
 from engine.network.assemble import Assembler
+from engine.network.morphism import Made, Morphism
 from engine.network.plan import Costs, NetworkPlan
+from engine.spaces import _nasbench201_cell as cell
+from engine.spaces._nasbench201_cell import EDGES, NAMES, OPS, WIRES, Operation
+from engine.spaces._nasbench201_cell import iso_class_string as iso_class_string
 from engine.spaces._options import Names, SpaceOptions, offers
-from engine.spaces.base import Decision, SearchSpace
+from engine.spaces._outline import Outline, input_words
+from engine.spaces.base import Decision, Preset, SearchSpace
 
-Operation = Literal["none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3"]
-#: in the order of the digits of the published tables
-OPS: tuple[Operation, ...] = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
-#: (from, to) in the order of the published string
-EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
-NAMES = tuple(f"edge{a}_{b}" for a, b in EDGES)
 _WORDS = {
     "none": "none",
     "skip_connect": "skip",
@@ -51,12 +49,34 @@ class Nasbench201(SearchSpace):
     """Stem, three stages of equal cells with residual reductions between them, global average, classifier.
 
     A cell's node j is the sum over all earlier nodes i of the operation on edge i -> j.
+
+    Identity: the skeleton and the class of the cell. The rules stand at `_nasbench201_cell.cell_form`, with the number
+    of classes that each leaves of the 15,625 cells: 5,425 with parameter-free copies kept apart, 5,260 with them
+    merged, and 5,044 as used here, since average pooling is linear: avg(a + b) = avg(a) + avg(b) for all values and
+    all gradients. `iso_class_string` is the published rule beside it (6,466 classes).
     """
 
     name: ClassVar[str] = "nasbench201"
     summary: ClassVar[str] = "One repeated cell of four nodes and six edges: NAS-Bench-201."
     reference: ClassVar[str] = "Dong & Yang 2020, NAS-Bench-201: Extending the Scope of Reproducible NAS"
     Options: ClassVar[type[BaseModel]] = Nasbench201Options
+    notation: ClassVar[str] = (
+        "A cell is written as published, "
+        "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|skip_connect~0|none~1|avg_pool_3x3~2| (operation~source node, the "
+        "nodes joined by +), or as six digits, 301104: 0 none, 1 skip, 2 conv 1×1, 3 conv 3×3, 4 average pooling."
+    )
+    presets: ClassVar[tuple[Preset, ...]] = (
+        Preset("published", "NAS-Bench-201", "16 channels and 5 cells a stage, as published; the tables are for it.",
+               "Dong & Yang 2020", {"channels": 16, "cells": 5}),
+        Preset("nats-topology", "NATS-Bench, topology", "The same space under its later name, S_t of NATS-Bench.",
+               "Dong et al. 2021, NATS-Bench: Benchmarking NAS Algorithms for Architecture Topology and Size",
+               {"channels": 16, "cells": 5}),
+        Preset("small", "A cell a stage", "8 channels and one cell a stage: minutes on a laptop.",
+               "Dong & Yang 2020 (cell)", {"channels": 8, "cells": 1}),
+        Preset("no-zero", "Always all six edges", "Without `none`: 4,096 cells in which every edge works.",
+               "Dong & Yang 2020 (cell)",
+               {"cells": 1, "operations": ["skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3"]}),
+    )  # fmt: skip
 
     @property
     def _opt(self) -> Nasbench201Options:
@@ -65,8 +85,8 @@ class Nasbench201(SearchSpace):
     @classmethod
     def fits(cls, data: DataSpec) -> str | None:
         """Images of at least 4x4: each of the two reductions halves them."""
-        if len(data.input_shape) != 3:
-            return f"it needs images, this data has the shape {'×'.join(map(str, data.input_shape))}"
+        if data.kind != "image":
+            return f"it needs images, this is {data.kind} data"
         if min(data.input_shape[1:]) < 4:
             return f"it halves images twice, so they need at least 4×4 pixels, not {data.input_shape[1:]}"
         return None
@@ -108,13 +128,16 @@ class Nasbench201(SearchSpace):
         return self.sample(rng)
 
     # -- published writings -------------------------------------------------------------------
+    def write(self, arch: Architecture) -> str:
+        """The published string."""
+        return cell.string_of(arch)
+
+    def _read(self, text: str) -> Architecture:
+        return self.validate(cell.choices_of(text))
+
     def to_string(self, arch: Architecture) -> str:
         """The published string, `|op~0|+|op~0|op~1|+|op~0|op~1|op~2|`."""
-        nodes = [
-            "|".join(f"{arch[name]}~{a}" for name, (a, b) in zip(NAMES, EDGES, strict=True) if b == node)
-            for node in (1, 2, 3)
-        ]
-        return "+".join(f"|{text}|" for text in nodes)
+        return cell.string_of(arch)
 
     def from_string(self, text: str) -> Architecture:
         """Reads the published string.
@@ -122,32 +145,29 @@ class Nasbench201(SearchSpace):
         Raises:
             InvalidArchitecture: not such a string, or an operation this space does not offer.
         """
-        found = re.findall(r"([a-z0-9_]+)~(\d)", text)
-        if [int(a) for _, a in found] != [a for a, _ in EDGES]:
-            raise InvalidArchitecture(
-                f"received {text[:80]!r}; a cell reads |op~0|+|op~0|op~1|+|op~0|op~1|op~2| "
-                f"with op one of {', '.join(OPS)}"
-            )
-        return self.validate(dict(zip(NAMES, (op for op, _ in found), strict=True)))
+        return self._read(text)
 
     def to_digits(self, arch: Architecture) -> str:
         """Six digits, one an edge: 0 none, 1 skip, 2 conv 1×1, 3 conv 3×3, 4 average pooling."""
-        return "".join(str(OPS.index(cast(Operation, arch[name]))) for name in NAMES)
+        return cell.digits_of(arch)
 
     def from_digits(self, digits: str) -> Architecture:
         """Reads what `to_digits` wrote.
 
         Raises:
-            InvalidArchitecture: not six digits of 0 to 4.
+            InvalidArchitecture: not six digits of 0 to 4, or an operation this space does not offer.
         """
-        if not re.fullmatch(r"[0-4]{6}", digits):
-            raise InvalidArchitecture(f"received {digits[:20]!r}; a cell has six digits of 0 to 4")
-        return self.validate({name: OPS[int(d)] for name, d in zip(NAMES, digits, strict=True)})
+        return self._read(digits)
 
     # -- the network --------------------------------------------------------------------------
     def plan(self, arch: Architecture) -> NetworkPlan:
-        """The whole network: dead operations are built and counted, as published."""
-        net = Assembler(self.input_shape)
+        """The whole network: dead operations are built and counted, as published.
+
+        One deviation: an operation whose source node receives nothing is built, but it is no term of its sum. In the
+        published code it hands on the learned shift of its batch norm, a constant that does not depend on the image;
+        without it the classes of `cell_form` hold exactly. Tables are not concerned: their costs count it either way.
+        """
+        net = self._assembler()
         channels = self._opt.channels
         x = net.add("stem_conv", "conv2d", "input", group="stem", out_channels=channels, kernel_size=3, bias=False)
         x = net.add("stem_norm", "batch_norm2d", x, group="stem")
@@ -164,32 +184,31 @@ class Nasbench201(SearchSpace):
         return net.finish()
 
     @staticmethod
-    def _cell(net: Assembler, x: str, arch: Architecture, cell: str, group: str, channels: int) -> str:
-        prefix = cell.replace(".", "_")
+    def _cell(net: Assembler, x: str, arch: Architecture, name: str, group: str, channels: int) -> str:
+        prefix = name.replace(".", "_")
+        part = {"group": group, "cell": name}
+        fed = cell.fed(arch.choices)
         states = [x]
         for node in (1, 2, 3):
             terms = []
-            for name, (a, b) in zip(NAMES, EDGES, strict=True):
-                op = arch[name]
+            for edge, a, b in WIRES:
+                op = arch[edge]
                 if b != node or op == "none":
                     continue
-                part = {"group": group, "cell": cell}
+                id = f"{prefix}_{edge}"
                 if op == "skip_connect":
-                    terms.append(net.add(f"{prefix}_{name}", "identity", states[a], **part))
+                    net.add(id, "identity", states[a], **part)
                 elif op == "avg_pool_3x3":
-                    terms.append(
-                        net.add(f"{prefix}_{name}", "avg_pool2d", states[a], **part,
-                                kernel_size=3, stride=1, padding=1, count_include_pad=False)
-                    )  # fmt: skip
+                    net.add(id, "avg_pool2d", states[a], **part,
+                            kernel_size=3, stride=1, padding=1, count_include_pad=False)  # fmt: skip
                 else:
                     kernel = 1 if op == "nor_conv_1x1" else 3
-                    terms.append(
-                        net.add(f"{prefix}_{name}", "relu_conv2d_norm", states[a], **part,
-                                out_channels=channels, kernel_size=kernel)
-                    )  # fmt: skip
+                    net.add(id, "relu_conv2d_norm", states[a], **part, out_channels=channels, kernel_size=kernel)
+                if a in fed:
+                    terms.append(id)
             if not terms:
-                terms = [net.add(f"{prefix}_none{node}", "zero", states[0], group=group, cell=cell)]
-            states.append(net.add(f"{prefix}_node{node}", "add", *terms, group=group, cell=cell))
+                terms = [net.add(f"{prefix}_none{node}", "zero", states[0], **part)]
+            states.append(net.add(f"{prefix}_node{node}", "add", *terms, **part))
         return states[3]
 
     @staticmethod
@@ -229,10 +248,11 @@ class Nasbench201(SearchSpace):
 
     @staticmethod
     def _tensors(ops: tuple[Option, ...]) -> int:
-        """Tensors one cell makes: convolutions, pools, sums of two or more, zeros for a node without inputs."""
+        """Tensors one cell makes: convolutions, pools, sums of two or more, zeros for a node that receives nothing."""
+        fed = cell.fed(dict(zip(NAMES, ops, strict=True)))
         made = sum(op not in ("none", "skip_connect") for op in ops)
-        for terms in (ops[:1], ops[1:3], ops[3:]):
-            made += sum(op != "none" for op in terms) != 1
+        for terms in (((0, ops[0]),), tuple(enumerate(ops[1:3])), tuple(enumerate(ops[3:]))):
+            made += sum(op != "none" and a in fed for a, op in terms) != 1
         return made
 
     def _costs(self, arch: Architecture) -> Costs:
@@ -245,39 +265,70 @@ class Nasbench201(SearchSpace):
             base.activation_bytes + self._tensors(ops) * state_bytes,
         )
 
+    # -- larger ones, and other ones with the same function -----------------------------------
+    def _stage(self, arch: Architecture) -> int:
+        return 1 + sum(option != "none" for _, option in arch.items)
+
+    def _grow(self, arch: Architecture) -> list[Architecture]:
+        """One more edge: a `none` becomes an operation."""
+        return [
+            self._change(arch, {d.name: option})
+            for d in self.decisions(arch)
+            if arch[d.name] == "none"
+            for option in d.options
+            if option != "none"
+        ]
+
+    def _morphisms(self, arch: Architecture) -> list[Morphism]:
+        """A convolution behind which the batch norm begins at zero, where nothing was; a 1×1 window set into a 3×3."""
+        out = []
+        fed = cell.fed(arch.choices)
+        for d, (name, a, b) in zip(self.decisions(arch), WIRES, strict=True):
+            old = arch[name]
+            # a node that begins to receive would wake what it feeds
+            wakes = b not in fed and any(s == b and arch[n] != "none" for n, s, _ in WIRES)
+            for new in d.options:
+                if old == "none" and str(new).startswith("nor_conv") and a in fed and not wakes:
+                    fill = {"conv.weight": Made(), "norm.weight": Made(fill="zeros"), "norm.bias": Made(fill="zeros"),
+                            "norm.running_mean": Made(), "norm.running_var": Made(),
+                            "norm.num_batches_tracked": Made()}  # fmt: skip
+                    what = f"{self.format(name, new)} that begins at zero on {self.title(name)}"
+                elif (old, new) == ("nor_conv_1x1", "nor_conv_3x3"):
+                    fill = {"conv.weight": Made("conv.weight", pad={2: (1, 1), 3: (1, 1)})}
+                    what = f"{self.title(name)}: conv 1×1 within a conv 3×3"
+                else:
+                    continue
+                child = self._change(arch, {name: new})
+                out.append(Morphism(child, what, self._everywhere(name, fill)))
+        return out
+
+    def _everywhere(self, edge: str, fill: Mapping[str, Made]) -> dict[str, Made]:
+        """The same for this edge of all cells."""
+        out = {}
+        for stage in range(1, _STAGES + 1):
+            for i in range(1, self._opt.cells + 1):
+                prefix = f"stage{stage}_cell{i}.{edge}."
+                for tensor, made in fill.items():
+                    out[prefix + tensor] = replace(made, source=prefix + made.source) if made.source else made
+        return out
+
     # -- identity -----------------------------------------------------------------------------
     @staticmethod
     def cell_form(arch: Architecture) -> str:
-        """Exact canonical text of the cell; all 15,625 cells have 5,260 of them.
-
-        An operation that nothing but zeros reaches counts as dead, as in that figure; strictly, the batch norm of
-        such a convolution still adds its learned bias.
-        """
-        items: list[canonical.Item] = []
-        states = [-1]
-        for node in (1, 2, 3):
-            terms = []
-            for name, (a, b) in zip(NAMES, EDGES, strict=True):
-                op = str(arch[name])
-                if b == node and op != "none":
-                    role: Literal["identity", "op"] = "identity" if op == "skip_connect" else "op"
-                    items.append(canonical.Item(op, role, op == "avg_pool_3x3", (states[a],), True))
-                    terms.append(len(items) - 1)
-            items.append(canonical.Item("sum", "sum", True, tuple(terms)))
-            states.append(len(items) - 1)
-        return canonical.canonical_form(tuple(items), states[3])
+        """Exact canonical text of the cell, one of 5,044; the rules stand at `_nasbench201_cell.cell_form`."""
+        return cell.cell_form(arch)
 
     def _canonical_key(self, arch: Architecture) -> str:
         skeleton = f"{self.name} {self._opt.channels}x{self._opt.cells} {self.input_shape} {self.n_classes}"
-        return canonical.digest(f"{skeleton} {self.cell_form(arch)}")
+        return canonical.digest(f"{skeleton} {cell.cell_form(arch)}")
 
     def features(self, arch: Architecture) -> dict[str, float | str]:
         """Operations of live edges (on a path from input to output), number of paths and longest path, size."""
-        live = self._live(arch)
+        live = cell.live(arch)
         out: dict[str, float | str] = {name: str(arch[name]) for name in live}
         # paths[j] = (how many lead to node j, most convolutions and pools on one of them)
         paths: dict[int, tuple[int, int]] = {0: (1, 0)}
-        for name, (a, b) in zip(NAMES, EDGES, strict=True):
+        for name, a, b in WIRES:
             if name in live:
                 count, longest = paths.get(b, (0, 0))
                 step = int(arch[name] != "skip_connect")
@@ -287,18 +338,6 @@ class Nasbench201(SearchSpace):
         out["log10_live_params"] = float(np.log10(base.n_params + sum(each[str(arch[n])][0] for n in live)))
         out["log10_live_macs"] = float(np.log10(base.n_macs + sum(each[str(arch[n])][1] for n in live)))
         return out
-
-    @staticmethod
-    def _live(arch: Architecture) -> list[str]:
-        real = [(n, a, b) for n, (a, b) in zip(NAMES, EDGES, strict=True) if arch[n] != "none"]
-        fed, read = {0}, {3}
-        for _, a, b in real:  # edges are in topological order of their targets
-            if a in fed:
-                fed.add(b)
-        for _, a, b in reversed(real):
-            if b in read:
-                read.add(a)
-        return [n for n, a, b in real if a in fed and b in read]
 
     # -- words --------------------------------------------------------------------------------
     def title(self, decision: str) -> str:
@@ -325,35 +364,20 @@ class Nasbench201(SearchSpace):
         return " ".join([*parts, self.to_digits(arch)])
 
     def outline(self) -> dict[str, Any]:
-        """Stem, three stages of cells with reductions, head; the decisions stand at the cell."""
+        """Stem, three stages of cells with reductions, head; the decisions stand at the first cell."""
         o = self._opt
-        shape = self.data.input_shape if self.data else ()
-        decisions = [
-            {"name": d.name, "title": self.title(d.name), "options": [self.format(d.name, x) for x in d.options]}
-            for d in self.all_decisions()
-        ]
-        image = f"{shape[0]} × {'×'.join(map(str, shape[1:]))}" if shape else ""
         times = f"{o.cells} times" if o.cells > 1 else "once"
-        parts: list[dict[str, Any]] = [
-            {"id": "input", "kind": "input", "title": "image", "detail": image},
-            {"id": "stem", "kind": "conv", "title": "stem", "detail": f"conv 3×3, {o.channels} channels"},
-        ]
+        repeat = times if o.cells > 1 else None
+        drawing = Outline(self)
+        kind, detail = input_words("image", self.data.input_shape if self.data else ())
+        drawing.part("input", "input", kind, detail)
+        drawing.part("stem", "conv", "stem", f"conv 3×3, {o.channels} channels")
         for stage in range(1, _STAGES + 1):
             if stage > 1:
-                parts.append({"id": f"reduce{stage - 1}", "kind": "conv", "title": "reduction",
-                              "detail": f"to {o.channels * 2 ** (stage - 1)} channels, half the size"})  # fmt: skip
-            parts.append(
-                {"id": f"stage{stage}", "kind": "cell", "title": "cell", "detail": times,
-                 "repeat": times if o.cells > 1 else None, "decisions": decisions if stage == 1 else []}
-            )  # fmt: skip
-        parts += [
-            {"id": "global", "kind": "pool", "title": "global avg", "detail": ""},
-            {"id": "output", "kind": "output", "title": "linear",
-             "detail": f"{self.data.n_classes} classes" if self.data else ""},
-        ]  # fmt: skip
-        for part in parts:
-            part.setdefault("decisions", [])
-            part.setdefault("repeat", None)
-        ids = [part["id"] for part in parts]
-        edges = [{"source": a, "target": b, "title": "", "dashed": False} for a, b in zip(ids, ids[1:], strict=False)]
-        return {"parts": parts, "edges": edges}
+                channels = o.channels * 2 ** (stage - 1)
+                drawing.part(f"reduce{stage - 1}", "conv", "reduction", f"to {channels} channels, half the size")
+            drawing.part(f"stage{stage}", "cell", "cell", times, repeat=repeat, decide=NAMES if stage == 1 else ())
+        drawing.part("global", "pool", "global avg")
+        drawing.part("output", "output", "linear", f"{self.data.n_classes} classes" if self.data else "")
+        drawing.chain()
+        return drawing.done()

@@ -12,9 +12,12 @@ import numpy as np
 import pytest
 
 from engine.errors import InvalidArchitecture
+from engine.network import canonical
+from engine.network.build import build
 from engine.network.canonical import canonical_key
 from engine.network.picture import picture
-from engine.spaces.nasbench201 import NAMES, OPS, Nasbench201, Nasbench201Options
+from engine.spaces._nasbench201_cell import WIRES, fed, live
+from engine.spaces.nasbench201 import NAMES, OPS, Nasbench201, Nasbench201Options, iso_class_string
 
 from .specs import DIGITS, data_spec
 
@@ -62,18 +65,43 @@ def test_writings_round_trip():
         SPACE.from_string(text.replace("avg_pool_3x3", "conv"))
     with pytest.raises(InvalidArchitecture, match="six digits"):
         SPACE.from_digits("42121")
+    assert SPACE.read("421211") == SPACE.read(text) and SPACE.write(SPACE.read("421211")) == text
+    example = SPACE.notation.split("published, ")[1].split(" (")[0]
+    assert SPACE.to_digits(SPACE.read(example)) == "301104" and "301104" in SPACE.notation
+
+
+CELLS = ["".join(d) for d in itertools.product("01234", repeat=6)]
+
+
+def forms(**rules: bool) -> dict[str, list[str]]:
+    """Cells by class, with rules left out of the canonical form."""
+    plain = canonical.canonical_form
+    out: dict[str, list[str]] = {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(canonical, "canonical_form", lambda items, o: plain(tuple(i._replace(**rules) for i in items), o))
+        for digits in CELLS:
+            out.setdefault(SPACE.cell_form(SPACE.from_digits(digits)), []).append(digits)
+    return out
 
 
 def test_classes_of_equal_networks():
-    """5,260 with parameter-free copies of one input merged."""
-    cells = [SPACE.from_digits("".join(d)) for d in itertools.product("01234", repeat=6)]
-    assert len({SPACE.canonical_key(a) for a in cells}) == 5260
+    """5,425 with copies apart, 5,260 with parameter-free copies merged, 5,044 with average pooling linear."""
+    assert len({SPACE.canonical_key(SPACE.from_digits(d)) for d in CELLS}) == 5044
+    assert (len(forms(linear=False)), len(forms(linear=False, merges=False))) == (5260, 5425)
+
+
+@needs_table
+def test_the_published_rule_gives_the_tables_classes():
+    with gzip.open(TABLE, "rt") as file:
+        pairs = {(iso_class_string(SPACE.from_digits(r["ops"])), r["iso_class"]) for r in csv.DictReader(file)}
+    assert len(pairs) == len({a for a, _ in pairs}) == len({b for _, b in pairs}) == 6466
 
 
 def test_the_whole_network_gives_the_same_classes_as_the_cell():
-    space = Nasbench201(Nasbench201Options(cells=2, operations=("none", "skip_connect", "nor_conv_1x1"))).bind(DIGITS)
+    operations = ("none", "skip_connect", "nor_conv_1x1", "avg_pool_3x3")
+    space = Nasbench201(Nasbench201Options(cells=2, channels=4, operations=operations)).bind(DIGITS)
     rng = np.random.default_rng(3)
-    archs = [space.sample(rng) for _ in range(150)]
+    archs = [space.sample(rng) for _ in range(250)]
     by_cell = [space.canonical_key(a) for a in archs]
     by_plan = [canonical_key(space.plan(a)) for a in archs]
     # the plan's key also merges networks whose cells hand on their input, whatever stands around them
@@ -106,27 +134,128 @@ def test_copies_with_weights_stay_apart_and_shared_ones_are_not_copies():
     assert SPACE.canonical_key(two) != SPACE.canonical_key(one_twice)
 
 
-def test_equal_classes_compute_the_same_numerically():
-    """Cells that only rename nodes give equal outputs once they share weights."""
-    import torch
+class Trial:
+    """Tiny networks of cells, on whose convolutions a few sets of random weights can be laid in any order."""
 
-    from engine.network.build import build
+    def __init__(self) -> None:
+        import torch
 
-    space = Nasbench201(Nasbench201Options(cells=1, channels=4)).bind(DIGITS)
-    pairs = [
-        ("030201", "300210", {"edge0_2": "edge0_1", "edge0_3": "edge0_3"}),
-        ("300010", "000300", {"edge0_1": "edge0_3"}),
-    ]
-    x = torch.randn(3, 1, 8, 8, generator=torch.Generator().manual_seed(0))
-    for one, other, renamed in pairs:
-        a = build(space.plan(space.from_digits(one)), seed=1).eval()
-        b = build(space.plan(space.from_digits(other)), seed=2).eval()
-        weights = {}
-        for key, value in a.state_dict().items():
-            parts = key.split(".")
-            weights[".".join(renamed.get(p, p) for p in parts)] = value
-        b.load_state_dict(weights, strict=True)
-        torch.testing.assert_close(a(x), b(x))
+        self.space = Nasbench201(Nasbench201Options(cells=1, channels=3)).bind(data_spec((1, 8, 8), 4))
+        generator = torch.Generator().manual_seed(0)
+        self.x = torch.randn(2, 1, 8, 8, generator=generator, dtype=torch.float64)
+        self.generator = generator
+        self.weights: dict[tuple[str, tuple[int, ...], int], torch.Tensor] = {}
+
+    def tensor(self, name: str, like, number: int):
+        """Weight, gamma, shift or running statistic; the same for the same name, shape and number."""
+        import torch
+
+        key = (name, tuple(like.shape), number)
+        if key not in self.weights:
+            made = torch.randn(like.shape, generator=self.generator, dtype=torch.float64)
+            self.weights[key] = made.abs() + 0.5 if name.endswith("running_var") else made
+        return self.weights[key]
+
+    def network(self, digits: str):
+        """The network, and the live convolutions of its cell."""
+        arch = self.space.from_digits(digits)
+        network = build(self.space.plan(arch), seed=1).double().eval()
+        kept = {name: arch[name] for name in live(arch) if str(arch[name]).startswith("nor_conv")}
+        return network, kept
+
+    def output(self, network, numbers: dict[str, int]):
+        """Logits, with these sets of weights on the named edges; whatever else the cells hold has some of its own."""
+        import torch
+
+        with torch.no_grad():
+            for key, value in network.state_dict().items():
+                part = next((p for p in key.split(".") if p in NAMES), "")
+                plain = key.replace(f".{part}.", ".edge.") if part else key
+                if value.is_floating_point():
+                    value.copy_(self.tensor(plain, value, numbers.get(part, 100 + (NAMES.index(part) if part else 0))))
+            return network(self.x)
+
+    def same(self, one: str, other: str) -> bool:
+        """Whether any way of sharing the live convolutions' weights makes the outputs equal."""
+        (a, mine), (b, theirs) = self.network(one), self.network(other)
+        if sorted(mine.values()) != sorted(theirs.values()):
+            return False
+        expected = self.output(a, {name: i for i, name in enumerate(mine)})
+        scale = float(expected.abs().max())
+        for order in itertools.permutations(range(len(mine))):
+            numbers = dict(zip(theirs, order, strict=True))
+            if any(mine[list(mine)[i]] != theirs[name] for name, i in numbers.items()):
+                continue
+            if float((self.output(b, numbers) - expected).abs().max()) <= 1e-5 * scale:
+                return True
+        return False
+
+
+@pytest.fixture(scope="module")
+def by_class() -> dict[str, list[str]]:
+    return forms()
+
+
+def convolutions(digits: str) -> tuple[str, ...]:
+    arch = SPACE.from_digits(digits)
+    return tuple(sorted(str(arch[n]) for n in live(arch) if str(arch[n]).startswith("nor_conv")))
+
+
+def starved(digits: str) -> bool:
+    """Whether a convolution of it is fed by nothing but zeros."""
+    arch = SPACE.from_digits(digits)
+    return any(str(arch[n]).startswith("nor_conv") and a not in fed(arch.choices) for n, a, _ in WIRES)
+
+
+def test_cells_of_one_class_compute_the_same_once_they_share_weights(by_class):
+    """165 pairs: weights, shifts and running statistics are random, on dead operations too."""
+    rng = np.random.default_rng(5)
+    trial = Trial()
+    few = [g for g in by_class.values() if len(g) > 1 and len(convolutions(g[0])) <= 4]
+    plain = {d: form for form, group in forms(linear=False).items() for d in group}
+    apart = {d: form for form, group in forms(linear=False, merges=False).items() for d in group}
+    pairs = []
+
+    def draw(n: int, wanted) -> None:
+        found = 0
+        while found < n:
+            group = few[int(rng.integers(len(few)))]
+            one, other = (group[i] for i in rng.permutation(len(group))[:2])
+            if wanted(one, other):
+                pairs.append((one, other))
+                found += 1
+
+    draw(60, lambda a, b: True)
+    draw(35, lambda a, b: starved(a) and not starved(b))
+    draw(35, lambda a, b: plain[a] != plain[b])  # equal since average pooling is linear
+    draw(35, lambda a, b: plain[a] == plain[b] and apart[a] != apart[b])  # equal since pools have no weights
+    assert [pair for pair in pairs if not trial.same(*pair)] == []
+    assert sum(a.count("1") != b.count("1") for a, b in pairs) > 40  # skips
+
+
+def test_cells_of_other_classes_compute_something_else_however_they_share_weights(by_class):
+    """60 pairs of the same live convolutions."""
+    rng = np.random.default_rng(6)
+    trial = Trial()
+    alike: dict[tuple[str, ...], list[str]] = {}
+    for group in by_class.values():
+        alike.setdefault(convolutions(group[0]), []).append(group[0])
+    several = [g for kept, g in alike.items() if len(g) > 1 and len(kept) <= 3]
+    for _ in range(60):
+        group = several[int(rng.integers(len(several)))]
+        one, other = (group[i] for i in rng.permutation(len(group))[:2])
+        assert not trial.same(one, other), (one, other)
+
+
+def test_morphisms_leave_what_slept_asleep():
+    """A convolution onto a node that received nothing would wake the one behind it."""
+    space = Nasbench201(Nasbench201Options(cells=1, channels=3)).bind(DIGITS)
+    asleep = space.from_digits("000330")  # 1 -> 3 by a convolution, nothing at 1
+    whats = {m.what for m in space.morphisms(space.from_digits("003300"))}
+    assert not any("edge 0→1" in what for what in whats) and any("edge 0→2" in what for what in whats)
+    assert all("edge 0→1" not in m.what for m in space.morphisms(asleep))
+    assert space.stage(asleep) == 3 and len(space.grow(asleep)) == 4 * 4
+    assert len(space.morphisms(space.from_digits("222222"))) == 6
 
 
 def test_equal_cells_are_folded_in_the_drawing():
