@@ -48,6 +48,10 @@ class Assembler:
         self._shapes[id] = shape
         return id
 
+    def has(self, id: str) -> bool:
+        """Whether such a node was added."""
+        return id in self._shapes
+
     def shape(self, id: str) -> tuple[int, ...]:
         """Output shape of a node, or of the input."""
         return self._shapes[id]
