@@ -94,4 +94,3 @@ def operations() -> list[Operation]:
         ),
         Operation("relu6", "act", "torch.nn:ReLU6", same, free, named("relu6"), expression="F.relu6({x})", **pure),
     ]  # fmt: skip
-
