@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from engine.network.assemble import Assembler
 from engine.network.morphism import Made
 
@@ -113,14 +115,22 @@ def new_feed_forward(k: int) -> dict[str, Made]:
 
 
 def wider_feed_forward(k: int, hidden: int, wider: int) -> dict[str, Made]:
-    """Hidden units repeated in turn, what reads them divided by how often each stands there (Net2WiderNet)."""
+    """Hidden units repeated in turn, what reads them divided by how often each stands there (Net2WiderNet).
+
+    Args:
+        k: number of the block.
+        hidden: units so far; 0 = there is no feed-forward part yet.
+        wider: units wanted.
+    """
+    if not hidden:
+        return new_feed_forward(k)
     units = tuple(i % hidden for i in range(wider))
-    often = tuple(float(units.count(u)) for u in range(hidden))
+    often = Counter(units)
     return {
         f"block{k}.expand.weight": Made(f"block{k}.expand.weight", take={0: units}),
         f"block{k}.expand.bias": Made(f"block{k}.expand.bias", take={0: units}),
         f"block{k}.contract.weight": Made(
-            f"block{k}.contract.weight", take={1: units}, divide={1: tuple(often[u] for u in units)}
+            f"block{k}.contract.weight", take={1: units}, divide={1: tuple(float(often[u]) for u in units)}
         ),
     }
 

@@ -37,7 +37,8 @@ class Transformer(SearchSpace):
     Decisions: depth, width, patch (images), positional encoding, activation, pooling, dropout; then of each block its
     operation, heads (attention), feed-forward ratio and (where skips are offered) an earlier block that joins. Those
     of block k exist only when depth >= k, and its weights are called `block<k>` whatever the depth: a deeper network
-    holds the names and shapes of a shallower one, a wider one those of a narrower one as leading slices.
+    holds the names and shapes of a shallower one, a wider one those of a narrower one as leading slices (of
+    each gate in recurrent layers).
     """
 
     name: ClassVar[str] = "transformer"
@@ -263,10 +264,9 @@ class Transformer(SearchSpace):
             ratio, op = cast(int, c[f"block{k}_ratio"]), str(c[f"block{k}_op"])
             for more in cast(tuple[int, ...], offered["ratio"].options):
                 if more > ratio:
-                    wider = blocks.wider_feed_forward(k, ratio * width, more * width)
                     what = f"feed-forward of block {k} {'×' + str(ratio) if ratio else 'none'} → ×{more}"
                     child = self._if_offered({**c, f"block{k}_ratio": more})
-                    offer(child, what, wider if ratio else blocks.new_feed_forward(k))
+                    offer(child, what, blocks.wider_feed_forward(k, ratio * width, more * width))
             for other in map(str, offered["op"].options):
                 alike = blocks.convolves(op) and op[:-1] == other[:-1]
                 if alike and blocks.kernel(other) > blocks.kernel(op):
