@@ -33,7 +33,9 @@ class Recipe(Strict):
         0.98, ge=0, lt=1, description="Decay of the weights' moving average per step (it ramps up from 0); 0 = off."
     )
     clip: float = Field(5.0, ge=0, description="Largest gradient norm; 0 = no clipping.")
-    shift: int = Field(1, ge=0, le=32, description="Random shift of images by up to so many pixels.")
+    shift: int = Field(
+        1, ge=0, le=32, description="Random shift, of images by up to so many pixels, of signals in time."
+    )
     flip: bool = Field(False, description="Mirror images at random. Wrong for digits and letters.")
     cutout: int = Field(0, ge=0, le=64, description="Side of a square erased at random; 0 = off.")
     precision: Literal["auto", "float32", "bfloat16"] = Field(
@@ -49,14 +51,15 @@ class Recipe(Strict):
 
         Args:
             choices: an architecture's; others are left alone.
-            shape: of one sample: shift and cutout are an eighth and a half of an image's side.
+            shape: of one sample: shift and cutout are an eighth and a half of an image's side (32 and 64 at most);
+                a signal is shifted by an eighth of its length (32 at most).
         """
         found = {k.removeprefix(RECIPE_PREFIX): v for k, v in choices.items() if k.startswith(RECIPE_PREFIX)}
         if not found:
             return self
         augmentation = found.pop("augmentation", None)
         if augmentation is not None:
-            side = min(shape[1:], default=1) if len(shape) == 3 else 1
+            side = min(shape[1:], default=1)  # text and tables have no sides, and nothing is done to them
             words = str(augmentation).split("+")
             found["shift"] = min(32, max(1, side // 8)) if "shift" in words else 0
             found["flip"] = "flip" in words

@@ -94,11 +94,11 @@ class TrainedSession(Session):
         except NotFinite as e:
             return Report.failed("not_finite", str(e))
         except (torch.OutOfMemoryError, MemoryError) as e:
-            return self._out_of_memory(e)
+            return self._out_of_memory(e, work)
         except RuntimeError as e:
             if "can't allocate memory" not in str(e):  # how torch says it on the CPU
                 raise
-            return self._out_of_memory(e)
+            return self._out_of_memory(e, work)
         except OSError as e:
             if e.errno not in FULL:
                 raise
@@ -351,11 +351,11 @@ class TrainedSession(Session):
             **trainer.setting.model_dump(),
         }
 
-    def _out_of_memory(self, error: BaseException) -> Report:
+    def _out_of_memory(self, error: BaseException, work: Work) -> Report:
         self._on_device.clear()
         _empty_cache()
         first = str(error).splitlines()[0] if str(error) else "memory is used up"
-        size = self.config.training.batch_size
+        size = (self.config.training if work.architecture is None else self._recipe(work.architecture)).batch_size
         return Report.failed("out_of_memory", f"out of memory at batch size {size}: {first}")
 
 

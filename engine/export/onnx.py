@@ -5,13 +5,21 @@ from __future__ import annotations
 import logging
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from torch import nn
 
 
-def export_onnx(network: nn.Module, input_shape: tuple[int, ...], path: Path, input_type: str = "float32") -> None:
+def export_onnx(
+    network: nn.Module,
+    input_shape: tuple[int, ...],
+    path: Path,
+    input_type: str = "float32",
+    example: NDArray[Any] | None = None,
+) -> None:
     """Writes `path` (input "input", output "logits", any batch size), one file, under its name only when whole.
 
     Uses the graph exporter (`dynamo=True`): the older one is deprecated.
@@ -21,10 +29,15 @@ def export_onnx(network: nn.Module, input_shape: tuple[int, ...], path: Path, in
         input_shape: one sample without batch.
         path: where to write.
         input_type: see `NetworkPlan.input_type`.
+        example: a few valid inputs (n, *input_shape) for the exporter to run the network on; None = zeros, for tokens
+            ones.
     """
     import torch
 
-    example = torch.zeros(4, *input_shape, dtype=getattr(torch, input_type))
+    if example is not None:
+        x = torch.from_numpy(example)
+    else:
+        x = torch.ones(4, *input_shape, dtype=torch.int64) if input_type == "int64" else torch.zeros(4, *input_shape)
     part = path.with_name("part-" + path.name)
     quiet = logging.getLogger("torch.onnx")
     level = quiet.level
@@ -34,7 +47,7 @@ def export_onnx(network: nn.Module, input_shape: tuple[int, ...], path: Path, in
             warnings.simplefilter("ignore")
             torch.onnx.export(
                 network,
-                (example,),
+                (x,),
                 part,
                 dynamo=True,
                 input_names=["input"],

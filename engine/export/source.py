@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import inspect
 import keyword
 import re
+import textwrap
 from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from engine.network.costs import costs
@@ -47,9 +51,14 @@ def model_source(plan: NetworkPlan, *, title: str) -> str:
     body = "\n\n\n".join(parts)
     line = " ".join(title.split()).replace("\\", "/").replace('"', "'")
     shape = ", ".join(map(str, plan.input_shape))
-    head = f'"""{line}\n\nInput (B, {shape}), output (B, {plan.n_outputs}) logits.\n"""\n'
-    imports = ["from __future__ import annotations", "", "import torch"]
-    if "F." in body:
+    kind = "" if plan.input_type == "float32" else f" of {plan.input_type}"
+    head = f'"""{line}\n\nInput (B, {shape}){kind}, output (B, {plan.n_outputs}) logits.\n"""\n'
+    used = {node.id for node in ast.walk(ast.parse(body)) if isinstance(node, ast.Name)}
+    imports = ["from __future__ import annotations", ""]
+    if "math" in used:
+        imports += ["import math", ""]
+    imports.append("import torch")
+    if "F" in used:
         imports.append("import torch.nn.functional as F")
     imports.append("from torch import nn")
     return head + "\n" + "\n".join(imports) + "\n\n\n" + body + "\n"
@@ -67,8 +76,9 @@ def _blocks(plan: NetworkPlan) -> list[str]:
     used: dict[str, str] = {}
     for node in plan.nodes:
         operation = OPERATIONS[node.op]
-        if not operation.expression and not operation.block.startswith("torch."):
-            used.setdefault(operation.block, inspect.getsource(_block_class(node)).strip())
+        if operation.expression or operation.block.startswith("torch.") or operation.block in used:
+            continue
+        used[operation.block] = inspect.getsource(_block_class(node)).strip()
     return list(used.values())
 
 
@@ -76,13 +86,20 @@ def _constructor(node: Node) -> str:
     """`nn.Conv2d(48, 96, 3, padding=1, bias=False)`: required arguments by place, others where not the default."""
     cls = _block_class(node)
     prefix = "nn." if OPERATIONS[node.op].block.startswith("torch.nn:") else ""
-    parameters = inspect.signature(cls.__init__).parameters
+    parameters = _parameters(OPERATIONS[node.op].block)
     placed = [name for name, p in parameters.items() if name in node.args and p.default is inspect.Parameter.empty]
     words = [repr(node.args[name]) for name in placed]
     for name, value in node.args.items():
         if name not in placed and parameters[name].default != value:
             words.append(f"{name}={value!r}")
     return f"{prefix}{cls.__name__}({', '.join(words)})"
+
+
+@cache
+def _parameters(block: str) -> Mapping[str, inspect.Parameter]:
+    """Parameters of a block's constructor."""
+    module, name = block.split(":")
+    return inspect.signature(getattr(importlib.import_module(module), name).__init__).parameters
 
 
 def _has_module(node: Node) -> bool:
@@ -167,7 +184,7 @@ def _network_source(plan: NetworkPlan, cells: dict[str, Cell]) -> str:
             calls[node.id] = f"self.{attribute}"
             paths[node.id] = attribute
     lines += ["", "    def forward(self, x: torch.Tensor) -> torch.Tensor:"]
-    lines += _forward(steps, {"input": "x"}, paths, calls)
+    lines += _forward(steps, {"input": "x"}, paths, calls, training=frozenset(plan.auxiliary))
     return "\n".join(lines)
 
 
@@ -176,18 +193,25 @@ def _sizes(plan: NetworkPlan) -> str:
     return f"{total.n_params:,} parameters, {total.n_macs:,} multiply-adds for one sample."
 
 
-def _live(nodes: list[Node]) -> set[str]:
-    """Ids of the operations that lead to the last one."""
-    by_id = {node.id: node for node in nodes}
-    live = {nodes[-1].id}
+def _before(nodes: list[Node], targets: Iterable[str]) -> set[str]:
+    """Ids of the targets and of all the operations that lead to them."""
+    found = set(targets)
     for node in reversed(nodes):
-        if node.id in live:
-            live.update(i for i in node.inputs if i in by_id)
-    return live
+        if node.id in found:
+            found.update(node.inputs)
+    return found
+
+
+def _comment(text: str) -> list[str]:
+    return textwrap.wrap(text, _WIDTH, initial_indent="        # ", subsequent_indent="        # ")
 
 
 def _forward(
-    nodes: list[Node], known: dict[str, str], paths: dict[str, str], calls: dict[str, str] | None = None
+    nodes: list[Node],
+    known: dict[str, str],
+    paths: dict[str, str],
+    calls: dict[str, str] | None = None,
+    training: frozenset[str] = frozenset(),
 ) -> list[str]:
     """Body of a forward method: a chain of operations is one line, with the shape of its result behind it.
 
@@ -196,19 +220,24 @@ def _forward(
         known: variables of what is read from outside.
         paths: attribute of each node's module, dotted inside containers.
         calls: steps that are a whole cell, and what is called for them.
+        training: auxiliary logits, of which nothing is run here.
     """
     calls = calls or {}
     names = {id: path.replace(".", "_") for id, path in paths.items()}
-    live = _live(nodes)
+    live, all_nodes = _before(nodes, {nodes[-1].id}), nodes
     dead = [node for node in nodes if node.id not in live and _has_module(node)]
     nodes = [node for node in nodes if node.id in live]
     uses = Counter(i for node in nodes for i in node.inputs)
     variable = dict(known)  # node -> variable or, while its chain is open, expression
     taken = {*known.values(), *names.values(), "torch", "nn", "F", "self"}
     out: list[str] = []
-    if dead:
-        listed = ", ".join(names[node.id] for node in dead)
-        out.append(f"        # the output does not depend on {listed}: counted as written, never run")
+    side = _before(all_nodes, training)
+    for ids, remark in (
+        ([node.id for node in dead if node.id not in side], "the output does not depend on {}: counted, never run"),
+        ([node.id for node in dead if node.id in side], "{}: took part in training alone"),
+    ):
+        if ids:
+            out += _comment(remark.format(", ".join(names[i] for i in ids)))
     for i, node in enumerate(nodes):
         terms = [variable[name] for name in node.inputs]
         text = _expression(node, terms, paths, calls)
@@ -258,5 +287,13 @@ def _expression(node: Node, terms: list[str], paths: dict[str, str], calls: dict
     if operation.expression == "cat":
         return f"torch.cat([{', '.join(terms)}], dim=1)"
     if operation.expression:
-        return operation.expression.format(x=terms[0])
+        # {x} is the first input, {x0}, {x1}, ... are all of them
+        whole = [_operand(term) for term in terms]
+        return operation.expression.format(x=whole[0], **{f"x{i}": term for i, term in enumerate(whole)})
     return f"self.{paths[node.id]}({', '.join(terms)})"
+
+
+def _operand(term: str) -> str:
+    """The term as it may stand beside any operator."""
+    whole = isinstance(ast.parse(term, mode="eval").body, ast.Name | ast.Attribute | ast.Call | ast.Subscript)
+    return term if whole else f"({term})"

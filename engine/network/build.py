@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
 from torch import nn
@@ -16,6 +16,10 @@ class Part(nn.Module):
     """Holds the operations of one repeated cell under its name."""
 
 
+#: a module, where its inputs are, where its output goes, and what nobody reads afterwards
+Step = tuple[Callable[..., torch.Tensor], tuple[int, ...], int, tuple[int, ...]]
+
+
 class PlanNetwork(nn.Module):
     """Runs a plan. Weights are named by `module_path`, exactly as in the exported model.py.
 
@@ -25,14 +29,11 @@ class PlanNetwork(nn.Module):
 
     def __init__(self, plan: NetworkPlan) -> None:
         super().__init__()
-        #: logits of the auxiliary heads of the last forward pass in training mode
+        #: logits of the auxiliary heads of the last forward pass in training mode; whoever reads them empties it
         self.side_logits: list[torch.Tensor] = []
-        self._steps: list[tuple[Callable[..., torch.Tensor], tuple[int, ...], int, tuple[int, ...]]] = []
-        slots = {"input": 0} | {node.id: i for i, node in enumerate(plan.nodes, start=1)}
-        last_use = {slots[name]: slots[node.id] for node in plan.nodes for name in node.inputs}
-        self._side = tuple(slots[name] for name in plan.auxiliary)
+        modules: dict[str, nn.Module] = {}
         for node in plan.nodes:
-            module = make_block(node)
+            modules[node.id] = module = make_block(node)
             parent: nn.Module = self
             *outer, name = module_path(node)
             for part in outer:
@@ -40,22 +41,47 @@ class PlanNetwork(nn.Module):
                     parent.add_module(part, Part())
                 parent = parent.get_submodule(part)
             parent.add_module(name, module)
-            slot, inputs = slots[node.id], tuple(slots[n] for n in node.inputs)
-            done = tuple(i for i in sorted(set(inputs)) if last_use[i] == slot)
-            self._steps.append((module, inputs, slot, done))
+        slots = {"input": 0} | {node.id: i for i, node in enumerate(plan.nodes, start=1)}
+        self._side = tuple(slots[name] for name in plan.auxiliary)
+        self._steps = _steps(plan.nodes, modules, slots)
+        # auxiliary heads, with all that only they read, take no part in a prediction
+        self._short = _steps(_without_side(plan), modules, slots) if plan.auxiliary else self._steps
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Logits (B, n_outputs) of a batch (B, *input_shape)."""
         values: dict[int, torch.Tensor] = {0: x}
-        for module, inputs, slot, done in self._steps:
-            if slot in self._side and not self.training:
-                continue
+        for module, inputs, slot, done in self._steps if self.training else self._short:
             x = module(*[values[i] for i in inputs])
             for i in done:  # nobody reads it again
                 del values[i]
             values[slot] = x
-        self.side_logits = [values[slot] for slot in self._side] if self.training else []
+        if self.training and self._side:
+            self.side_logits = [values[slot] for slot in self._side]
         return x
+
+
+def _steps(nodes: Sequence[Node], modules: dict[str, nn.Module], slots: dict[str, int]) -> list[Step]:
+    """What to run, in order; each value is given up after its last reader."""
+    last_use = {slots[name]: slots[node.id] for node in nodes for name in node.inputs}
+    out: list[Step] = []
+    for node in nodes:
+        slot, inputs = slots[node.id], tuple(slots[name] for name in node.inputs)
+        out.append((modules[node.id], inputs, slot, tuple(i for i in sorted(set(inputs)) if last_use[i] == slot)))
+    return out
+
+
+def _without_side(plan: NetworkPlan) -> list[Node]:
+    """The nodes without those that lead to auxiliary logits alone."""
+
+    def leading_to(targets: Iterable[str]) -> set[str]:
+        found = set(targets)
+        for node in reversed(plan.nodes):
+            if node.id in found:
+                found.update(node.inputs)
+        return found
+
+    side = leading_to(plan.auxiliary) - leading_to([plan.nodes[-1].id])
+    return [node for node in plan.nodes if node.id not in side]
 
 
 def make_block(node: Node) -> nn.Module:

@@ -1,7 +1,8 @@
 """Augmentation drawn per sample and applied to whole batches.
 
 All draws of an epoch are made at its start from a generator of that epoch, on the device: resuming inside an epoch
-makes the same draws again. Images are kept padded, so that shifting is a choice of window and needs no copy of its own.
+makes the same draws again. Images and signals are kept padded, so that shifting is a choice of window and needs no copy
+of its own. Signals are shifted along time; text and tables are left as they are.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ class Draws:
 
     Attributes:
         order: (n,) which sample comes when.
-        dy, dx: (n,) window of the shift, 0..2*shift, or None.
+        dy, dx: (n,) window of the shift, 0..2*shift, or None; signals have dx alone.
         mirrored: (n,) bool, or None.
         cy, cx: (n,) centre of the erased square, or None.
     """
@@ -34,13 +35,18 @@ class Draws:
 
 
 def draw(n: int, shape: tuple[int, ...], recipe: Recipe, seed: int, device: torch.device) -> Draws:
-    """The draws of one epoch for `n` samples of `shape` without batch; only images (C, H, W) are augmented."""
+    """The draws of one epoch for `n` samples of `shape` without batch.
+
+    Images (C, H, W) take all three augmentations, signals (C, L) the shift, text and tables none.
+    """
     generator = torch.Generator(device).manual_seed(seed)
 
     def below(high: int) -> Tensor:
         return torch.randint(high, (n,), generator=generator, device=device)
 
     order = torch.randperm(n, generator=generator, device=device)
+    if len(shape) == 2 and recipe.shift:
+        return Draws(order, dx=below(2 * recipe.shift + 1))
     if len(shape) != 3:
         return Draws(order)
     out: dict[str, Tensor] = {}
@@ -54,10 +60,10 @@ def draw(n: int, shape: tuple[int, ...], recipe: Recipe, seed: int, device: torc
 
 
 class Augmentation:
-    """Training images of one data set, ready to be cut into augmented batches.
+    """Training samples of one data set, ready to be cut into augmented batches.
 
     Args:
-        x: (n, *shape) normalized, on the device, in the type the network computes in.
+        x: (n, *shape) normalized, on the device, in the type the network reads.
         recipe: shift, flip, cutout.
         blank: normalized value of a raw zero, per channel: what is shifted in, and what is erased to.
         layout: memory format of the batches.
@@ -69,6 +75,11 @@ class Augmentation:
         self.recipe = recipe
         self.x = x
         self.windows: Tensor | None = None
+        if x.ndim == 3 and recipe.shift:
+            p, (n, c, length) = recipe.shift, x.shape
+            self.x = blank.to(x).view(1, -1, 1).expand(n, c, length + 2 * p).contiguous()
+            self.x[:, :, p : p + length] = x
+            self.windows = self.x.unfold(2, length, 1)  # (n, C, 2p+1, L), a view
         if x.ndim != 4:
             return
         self.blank = blank.to(x).view(1, -1, 1, 1)
@@ -83,8 +94,11 @@ class Augmentation:
     def batch(self, draws: Draws, start: int, stop: int) -> Tensor:
         """Samples `start` to `stop` of the epoch's order: (b, *shape)."""
         rows = draws.order[start:stop]
-        if self.windows is not None and draws.dy is not None and draws.dx is not None:
-            out = self.windows[rows, :, draws.dy[start:stop], draws.dx[start:stop]]  # (b, C, H, W)
+        if self.windows is not None and draws.dx is not None:
+            if draws.dy is None:
+                out = self.windows[rows, :, draws.dx[start:stop]]  # (b, C, L)
+            else:
+                out = self.windows[rows, :, draws.dy[start:stop], draws.dx[start:stop]]  # (b, C, H, W)
         else:
             out = self.x[rows]
         if draws.mirrored is not None:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from engine.config import Recipe
 from engine.data.arrays import Arrays, normalize
 from engine.errors import EngineError, Interrupted
+from engine.network.plan import AUXILIARY_WEIGHT
 from engine.training import checkpoint
 from engine.training.augment import Augmentation, draw
 from engine.training.depthwise import speed_up
@@ -32,6 +33,8 @@ ShouldStop = Callable[[], str | None]
 #: seconds between two batch events, and between two looks at the losses
 REPORT_S = 0.25
 CHECKPOINT_S = 30.0
+#: kinds of data whose samples may be rounded to bfloat16; word numbers and codes may not: 257 is 256 there
+REAL_VALUED = ("image", "signal")
 #: values augmented at once: several small batches share the calls, a large one stays in the cache
 CHUNK_VALUES = 1 << 18
 
@@ -55,7 +58,9 @@ class DeviceData:
         """Puts the data there, once per setting."""
 
         def put(x: Any) -> Tensor:
-            out = torch.from_numpy(normalize(x, arrays.spec)).to(device, setting.dtype)
+            out = torch.from_numpy(normalize(x, arrays.spec)).to(device)
+            if arrays.spec.kind in REAL_VALUED:
+                out = out.to(setting.dtype)
             return out.contiguous(memory_format=setting.memory_format) if out.ndim == 4 else out
 
         spec = arrays.spec
@@ -237,10 +242,23 @@ class Trainer:
         self.flat.zero_gradients()
         with autocast(self.device, self.setting):
             out = self.module(x)
-        loss = F.cross_entropy(out.float(), y, label_smoothing=self.recipe.label_smoothing)
+        loss = self.loss(out, y)
+        for side in self._side_logits():
+            loss = loss + AUXILIARY_WEIGHT * self.loss(side, y)
         loss.backward()  # type: ignore[no-untyped-call]
         self.optimizer.step(rate)
         return loss.detach()
+
+    def loss(self, logits: Tensor, y: Tensor) -> Tensor:
+        """Cross-entropy with the recipe's label smoothing, in float32."""
+        return F.cross_entropy(logits.float(), y, label_smoothing=self.recipe.label_smoothing)
+
+    def _side_logits(self) -> list[Tensor]:
+        """Logits of the auxiliary heads from this forward pass, taken out of the network: they hold the whole graph."""
+        found: list[Tensor] = getattr(self.module, "side_logits", [])
+        if found:
+            self.module.side_logits = []  # type: ignore[assignment]
+        return found
 
     def warm_step(self, turn: int) -> None:
         """One whole step on the data's first batch, for timing; what was trained before is not kept apart."""
