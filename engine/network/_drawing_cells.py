@@ -73,6 +73,11 @@ class Cells:
         for look in self.times:
             if look[1]:
                 self.words[look] = look[1]
+        seen: Counter[tuple[str, str]] = Counter()
+        for look, (word, argument) in self.words.items():  # what differs in what its words do not say gets a number
+            seen[word, argument] += 1
+            if (number := seen[word, argument]) > 1:
+                self.words[look] = (word, f"{argument} ({number})".strip())
 
     def title(self, look: Look) -> str:
         """Title of the drawing of its inside."""
@@ -132,6 +137,8 @@ def _summary(plan: NetworkPlan, nodes: list[Node], outside: list[str]) -> tuple[
     wide = plan.shape_of(node.inputs[0])[0] / plan.shape_of(outside[0])[0]
     kernel = node.args["kernel_size"]
     said = [kernel_words(kernel, len(node.shape) - 1)] if isinstance(kernel, int) else []
+    if (stride := node.args.get("stride", 1)) != 1:
+        said.append(f"/{stride}")
     said.append(f"×{wide:.3g}")
     if any("squeeze" in n.op for n in nodes):
         said.append("SE")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from engine.architecture import Option
 from engine.errors import InvalidArchitecture
@@ -62,13 +62,16 @@ def settings_of(text: str, strides: tuple[int, ...]) -> Settings:
     return Settings(resolution, tuple(stages))
 
 
-def choices_of(said: Settings, decisions: frozenset[str], settled: Settings, share: bool) -> dict[str, Option]:
+def choices_of(
+    said: Settings, decisions: frozenset[str], settled: Settings, depths: Sequence[Sequence[int]], share: bool
+) -> dict[str, Option]:
     """Options by decision; what is no decision here must be as it is settled.
 
     Args:
         said: what was read.
         decisions: names of all that can be decided.
         settled: an architecture of the space: where it may not differ, it is the rule.
+        depths: that each stage may have.
         share: all blocks of a stage decide together.
 
     Raises:
@@ -88,6 +91,9 @@ def choices_of(said: Settings, decisions: frozenset[str], settled: Settings, sha
         name = f"stage{i}"
         put(f"{name}_width", stage.width, rule.width)
         put(f"{name}_activation", stage.activation, rule.activation)
+        if len(stage.blocks) not in depths[i - 1]:
+            known = ", ".join(map(str, depths[i - 1]))
+            raise InvalidArchitecture(f"stage {i}: received {len(stage.blocks)} blocks; its depth is one of {known}")
         put(f"{name}_depth", len(stage.blocks), len(rule.blocks))
         for k, block in enumerate(stage.blocks, start=1):
             prefix = name if share else f"{name}_block{k}"

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cached_property
 from hashlib import blake2b
-from itertools import product
 from math import prod
 from typing import Any, ClassVar, cast
 
@@ -16,23 +15,21 @@ from engine.architecture import Architecture, Option
 from engine.data.spec import DataSpec
 from engine.network import costs as closed_form
 from engine.network.assemble import Assembler
-from engine.network.morphism import Made, Morphism
 from engine.network.plan import Costs, NetworkPlan
 from engine.spaces import _mobile_blocks as blocks
-from engine.spaces import _mobile_morphs as morphs
 from engine.spaces import _mobile_writing as writing
-from engine.spaces._mobile_blocks import Place, Settings
+from engine.spaces._mobile_blocks import Place
+from engine.spaces._mobile_growth import MobileGrowth
 from engine.spaces._mobile_options import SKIP, MobileOptions, parse
 from engine.spaces._mobile_outline import outline
 from engine.spaces._mobile_presets import PRESETS
-from engine.spaces._mobile_process import Process, StageProcess
 from engine.spaces._offers import Preset
-from engine.spaces.base import Decision, SearchSpace
+from engine.spaces.base import Decision
 
 _WHAT = {"se": "squeeze-excite", "op": "operation"}
 
 
-class Mobile(SearchSpace):
+class Mobile(MobileGrowth):
     """Resize, stem, stages of MBConv blocks, head.
 
     Decisions: resolution; then for each stage its depth, width, activation, and for each block (or once for the stage)
@@ -46,10 +43,6 @@ class Mobile(SearchSpace):
     Options: ClassVar[type[BaseModel]] = MobileOptions
     presets: ClassVar[tuple[Preset, ...]] = PRESETS
     notation: ClassVar[str] = writing.NOTATION
-
-    @property
-    def _opt(self) -> MobileOptions:
-        return cast(MobileOptions, self.options)
 
     @classmethod
     def fits(cls, data: DataSpec) -> str | None:
@@ -81,10 +74,6 @@ class Mobile(SearchSpace):
         return {**large, "resolution": [s for s in sizes if s <= min(side, 224)] or [224]}
 
     # -- the process --------------------------------------------------------------------------
-    @cached_property
-    def _process(self) -> Process:
-        return Process(self._opt)
-
     def _next(self, partial: Mapping[str, Option]) -> Decision | None:
         return self._process.next(cast(dict[str, Option], partial))
 
@@ -96,10 +85,6 @@ class Mobile(SearchSpace):
         p, chosen = self._process, cast(dict[str, Option], partial)
         first = prod(len(self._allowed.get(d.name, d.options)) for d in p.first if d.name not in partial)
         return first * prod(sum(p.weights(stage, chosen, self._allowed).values()) for stage in p.stages)
-
-    @cached_property
-    def _offered_options(self) -> dict[str, tuple[Option, ...]]:
-        return {d.name: d.options for d in self.all_decisions()}
 
     @cached_property
     def _sizes(self) -> np.ndarray:
@@ -135,10 +120,6 @@ class Mobile(SearchSpace):
         return Architecture(self.name, tuple(items))
 
     # -- the network --------------------------------------------------------------------------
-    def settings(self, arch: Architecture) -> Settings:
-        """All of an architecture, decided and settled things alike."""
-        return self._process.settings(arch.choices)
-
     def plan(self, arch: Architecture) -> NetworkPlan:
         """Resizing where the size differs, stem, stages, head."""
         settings, net, o = self.settings(arch), self._assembler(), self._opt
@@ -151,17 +132,6 @@ class Mobile(SearchSpace):
             x = blocks.block(net, x, o, place, f"stage{i}.block{k}", f"stage {i}")
         blocks.head(net, x, o, self.n_classes)
         return net.finish()
-
-    @staticmethod
-    def _places(settings: Settings, shape: tuple[int, ...]) -> list[tuple[int, int, Place]]:
-        """(stage, number in it, place) of each block, for the shape behind the stem."""
-        out = []
-        for i, stage in enumerate(settings.stages, start=1):
-            for k, block in enumerate(stage.blocks, start=1):
-                place = Place(shape, stage.width, stage.stride if k == 1 else 1, stage.activation, block)
-                out.append((i, k, place))
-                shape = place.out
-        return out
 
     def _costs(self, arch: Architecture) -> Costs:
         """Closed form: what stem, blocks and head cost where they stand, each computed once."""
@@ -179,9 +149,6 @@ class Mobile(SearchSpace):
             n_macs += part.n_macs
             n_bytes += part.activation_bytes
         return Costs(n_params, n_macs, n_bytes)
-
-    def _stem_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
-        return Place(shape, self._opt.stem_width, self._opt.stem_stride, "relu", None).out
 
     def _part(self, what: Place | str, shape: tuple[int, ...]) -> Costs:
         cache = self._cache("parts")
@@ -203,105 +170,6 @@ class Mobile(SearchSpace):
                 cache[key] = Costs(whole.n_params, whole.n_macs, whole.activation_bytes - extra)
         found: Costs = cache[key]
         return found
-
-    # -- larger ones --------------------------------------------------------------------------
-    def _stage(self, arch: Architecture) -> int:
-        """One, a step for each depth above the least, and one for each block that is not skipped but could be."""
-        offered, total = self._offered_options, 1
-        for name, option in arch.items:
-            if name.endswith("_depth"):
-                total += offered[name].index(option)
-            elif name.endswith("_op") and SKIP in offered[name]:
-                total += option != SKIP
-        return total
-
-    def _grow(self, arch: Architecture) -> list[Architecture]:
-        """A stage one step deeper, with every further block there is (skipped where it can be), or a skip filled.
-
-        Where one step is several blocks, they are alike.
-        """
-        out: dict[str, Architecture] = {}
-        offered = self._offered_options
-        for stage in self._process.stages:
-            for depth in self._deeper(arch, stage)[:1]:
-                knobs = self._new_knobs(stage, stage.depth(arch.choices), depth)
-                menus = [offered[names[0]] for names in knobs]
-                menus = [(SKIP,) if SKIP in menu else menu for menu in menus]
-                for values in product(*menus):
-                    changes: dict[str, Option] = {f"{stage.name}_depth": depth}
-                    for names, value in zip(knobs, values, strict=True):
-                        changes |= dict.fromkeys(names, value)
-                    child = self._change(arch, changes)
-                    out.setdefault(child.key, child)
-        for name, option in arch.items:
-            if name.endswith("_op") and option == SKIP:
-                for other in offered[name]:
-                    if other != SKIP:
-                        child = self._change(arch, {name: other})
-                        out.setdefault(child.key, child)
-        return list(out.values())
-
-    def _deeper(self, arch: Architecture, stage: StageProcess) -> list[int]:
-        """Depths above the one it has, from the nearest."""
-        name = f"{stage.name}_depth"
-        if name not in arch.choices:
-            return []
-        return [cast(int, d) for d in self._offered_options[name] if cast(int, d) > stage.depth(arch.choices)]
-
-    @staticmethod
-    def _new_knobs(stage: StageProcess, old: int, new: int) -> list[list[str]]:
-        """Decisions of the further blocks, those that decide the same thing together."""
-        by_knob: dict[str, list[str]] = {}
-        for block in stage.blocks[old:new]:
-            for d in block:
-                by_knob.setdefault(d.name.rsplit("_", 1)[1], []).append(d.name)
-        return list(by_knob.values())
-
-    def _morphisms(self, arch: Architecture) -> list[Morphism]:
-        """See `_mobile_morphs`: deeper, a skip filled, larger kernels, wider expansions; one decision each."""
-        out = []
-        for name, old in arch.items:
-            stage = next((s for s in self._process.stages if name.startswith(f"{s.name}_")), None)
-            if stage is None or name.rsplit("_", 1)[1] not in ("depth", "kernel", "expansion", "op"):
-                continue
-            deeper = name == f"{stage.name}_depth"
-            for option in self._deeper(arch, stage) if deeper else self._offered_options[name]:
-                if option == old:
-                    continue
-                child = self._change(arch, self._like_the_last(arch, stage, option) if deeper else {name: option})
-                weights = self._carried(arch, child)
-                if weights is not None:
-                    out.append(Morphism(child, self._phrase(name, old, option), weights))
-        return out
-
-    def _like_the_last(self, arch: Architecture, stage: StageProcess, depth: Option) -> dict[str, Option]:
-        """A deeper stage whose further blocks are like its last one, and none of them skipped if possible."""
-        changes: dict[str, Option] = {f"{stage.name}_depth": depth}
-        old = stage.depth(arch.choices)
-        for names in self._new_knobs(stage, old, cast(int, depth)):
-            knob = names[0].rsplit("_", 1)[1]
-            usual = arch.choices.get(f"{stage.prefixes[old - 1]}_{knob}")
-            for name in names:
-                menu = tuple(o for o in self._offered_options[name] if o != SKIP) or (SKIP,)
-                changes[name] = usual if usual in menu else menu[0]
-        return changes
-
-    def _carried(self, arch: Architecture, child: Architecture) -> dict[str, Made] | None:
-        """Tensors that change from a network to its child; None = its function would change."""
-        before, after = self.settings(arch), self.settings(child)
-        shape = self._stem_shape(blocks.resized(self.input_shape, before.resolution))
-        old = {(i, k): place for i, k, place in self._places(before, shape)}
-        out: dict[str, Made] = {}
-        for i, k, place in self._places(after, shape):
-            prefix = f"stage{i}_block{k}"
-            if (i, k) not in old:
-                out |= morphs.added(self._opt, place, prefix)
-                continue
-            made = morphs.changed(self._opt, old[i, k], place, prefix)
-            if made is None:
-                return None
-            out |= made
-        return out
 
     # -- writing and reading ------------------------------------------------------------------
     @cached_property
@@ -325,7 +193,8 @@ class Mobile(SearchSpace):
         said = writing.settings_of(text, tuple(s.stride for s in self._opt.stages))
         settled = self._process.settings({})
         names = frozenset(d.name for d in every)
-        return self.validate(writing.choices_of(said, names, settled, self._opt.share == "stage"))
+        depths = [stage.depths for stage in self._process.stages]
+        return self.validate(writing.choices_of(said, names, settled, depths, self._opt.share == "stage"))
 
     # -- words --------------------------------------------------------------------------------
     def title(self, decision: str) -> str:

@@ -78,7 +78,7 @@ def operations() -> list[Operation]:
         ),
         Operation(
             "squeeze_excite2d", "other", f"{_BLOCKS}:SqueezeExcite2d", _squeeze_shape, _squeeze_cost,
-            lambda a: ("squeeze-excite", f"1/{a['channels'] / a['squeeze']:.3g}"), _squeeze_args, keeps_zero=True,
+            named("squeeze-excite"), _squeeze_args, keeps_zero=True,
         ),
         Operation(
             "channel_shuffle2d", "other", f"{_BLOCKS}:ChannelShuffle2d", _shuffle_shape, free,
