@@ -4,8 +4,8 @@
 
 Every space runs with its own options on data of CIFAR-10's size (text, signals and tables for those that serve no
 images). "plain draws" is the bare loop: `rng.integers` once per active decision of the same architectures, what any
-sampler that draws one by one must at least do. Keys are of fresh architectures, nothing remembered. The last table times
-`--keys` canonical keys of the two spaces with a goal: `graph` with 7 nodes and `darts`, each to be done in 60 s.
+sampler that draws one by one must at least do. Keys are of fresh architectures, nothing remembered. The last table
+times `--keys` canonical keys of the two spaces with a goal: `graph` with 7 nodes and `darts`, each to be done in 60 s.
 """
 
 from __future__ import annotations

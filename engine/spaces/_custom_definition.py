@@ -29,7 +29,9 @@ _JOINS = ("add", "concat")
 class Plain(BaseModel):
     """Base of the parts: unknown fields, NaN and infinities are errors."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, populate_by_name=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, allow_inf_nan=False, populate_by_name=True, serialize_by_alias=True
+    )
 
 
 class WrittenDecision(Plain):
@@ -91,7 +93,9 @@ class Step(Plain):
         when: built only where each named decision has one of these options.
     """
 
-    model_config = ConfigDict(extra="allow", frozen=True, allow_inf_nan=False, populate_by_name=True)
+    model_config = ConfigDict(
+        extra="allow", frozen=True, allow_inf_nan=False, populate_by_name=True, serialize_by_alias=True
+    )
 
     use: str = ""
     from_: tuple[str, ...] = Field((), alias="from", max_length=20)

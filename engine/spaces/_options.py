@@ -87,7 +87,7 @@ class SpaceOptions(BaseModel):
     restrict: dict[str, tuple[int | float | str | bool | None, ...]] = Field(
         default_factory=dict, max_length=2000,
         description="Decisions that keep only these of their options, by name.",
-        json_schema_extra={"canvas": True},
+        json_schema_extra={"yaml": True, "advanced": True},
     )  # fmt: skip
     recipe: RecipeDecisions = Field(
         RecipeDecisions(), description="Parts of the training recipe that are searched too.",

@@ -15,13 +15,14 @@ from decimal import Decimal
 from typing import Any, Literal, Union, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 Path = tuple[str | int, ...]
-Kind = Literal["text", "number", "check", "select", "segmented", "checks", "flow"]
+Kind = Literal["text", "number", "check", "select", "segmented", "checks", "flow", "yaml"]
 LONGEST = 2_000  # characters of one typed value
+LONGEST_BLOCK = 200_000  # of one typed block of YAML
 _INT = re.compile(r"[+-]?\d{1,40}")
 _FLOAT = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,4})?")
 
@@ -43,7 +44,7 @@ class Field:
 
     Attributes:
         path: where its value stands in the search, e.g. `("budget", "trials")`.
-        kind: how it is drawn; "flow" is one line of YAML, for values that no other kind fits.
+        kind: how it is drawn; "flow" is one line of YAML, for values that no other kind fits, "yaml" several lines.
         value: as text ("on" or "" for a check).
         folded: behind "more".
         at_default: whether it says what an untouched form says.
@@ -74,6 +75,11 @@ class Field:
         return "f-" + "-".join(map(str, self.path))
 
     @property
+    def n_lines(self) -> int:
+        """Height of a block of YAML."""
+        return min(24, max(2, self.value.count("\n") + 2))
+
+    @property
     def quiet(self) -> bool:
         """Whether its help is said on hover only: boxes in view explain themselves by their options."""
         return self.kind == "checks" and not self.folded and bool(self.unit)
@@ -102,6 +108,8 @@ def shape_of(info: FieldInfo) -> Shape:
     annotation, optional = _without_none(info.annotation)
     given = extra(info).get("choices", extra(info).get("options"))
     origin = get_origin(annotation)
+    if extra(info).get("yaml"):
+        return Shape("yaml", optional=optional)
     if annotation is bool:
         return Shape("check", optional=optional)
     if origin is Literal:
@@ -163,8 +171,9 @@ def make(path: Path, info: FieldInfo, value: Any, *, default: Any = None, folded
         if not any(c.chosen for c in out.choices):
             out.choices.append(Choice(show(value), show(value), True))
     else:
-        out.value = flow(value) if shape.kind == "flow" else show_many(value) if shape.many else show(value)
-        out.placeholder = "" if usual is None else show_many(usual)
+        written = {"flow": flow, "yaml": block}.get(shape.kind, show_many if shape.many else show)
+        out.value = written(value)
+        out.placeholder = "" if usual is None or shape.kind == "yaml" else show_many(usual)
     return out
 
 
@@ -179,6 +188,11 @@ def read(info: FieldInfo, given: Sequence[str]) -> tuple[bool, Any]:
     if shape.kind == "checks":
         known = {show(c): c for c in shape.choices}
         return True, [known.get(v, v) for v in given[:1000] if v]
+    if shape.kind == "yaml":
+        text = (given[-1] if given else "").strip()
+        if len(text) > LONGEST_BLOCK:
+            return True, f"{len(text):,} characters of YAML; at most {LONGEST_BLOCK:,}"
+        return bool(text), read_block(text)
     text = (given[-1] if given else "").strip()[:LONGEST]
     if shape.kind == "select":
         known = {show(c): c for c in shape.choices}
@@ -231,6 +245,52 @@ def flow(value: Any) -> str:
     plain = list(value) if isinstance(value, tuple | set | frozenset) else value
     text = yaml.safe_dump(plain, default_flow_style=True, width=10_000, allow_unicode=True, sort_keys=False)
     return text.removesuffix("\n").removesuffix("\n...")
+
+
+def block(value: Any) -> str:
+    """YAML over several lines, what is short in one; nothing for what is empty."""
+    if not value:
+        return ""
+    if isinstance(value, str):
+        return value
+    text = yaml.dump(_unmodelled(value), Dumper=_Block, width=100, allow_unicode=True, sort_keys=False)
+    return str(text).rstrip("\n")
+
+
+def _unmodelled(value: Any) -> Any:
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    return [_unmodelled(v) for v in value] if isinstance(value, list | tuple) else value
+
+
+class _Block(yaml.SafeDumper):
+    """Lists and small mappings of plain values in one line, no aliases."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+    def represent_sequence(self, tag: str, sequence: Any, flow_style: bool | None = None) -> Any:
+        return super().represent_sequence(tag, sequence, flow_style=all(map(_is_plain, sequence)))
+
+    def represent_mapping(self, tag: str, mapping: Any, flow_style: bool | None = None) -> Any:
+        small = len(str(mapping)) < 90 and all(
+            _is_plain(v) or (isinstance(v, list) and all(map(_is_plain, v))) for v in mapping.values()
+        )
+        return super().represent_mapping(tag, mapping, flow_style=small)
+
+
+def _is_plain(value: Any) -> bool:
+    return value is None or isinstance(value, str | int | float | bool)
+
+
+def read_block(text: str) -> Any:
+    """What several lines of YAML say; text that is no YAML, or has aliases, stays text."""
+    try:
+        if any(isinstance(e, yaml.AliasEvent) for e in yaml.parse(text, Loader=yaml.SafeLoader)):
+            return text
+        return yaml.safe_load(text)
+    except (yaml.YAMLError, RecursionError, ValueError):
+        return text
 
 
 def read_flow(text: str) -> Any:
@@ -287,6 +347,14 @@ def model_fields(model: type[BaseModel]) -> dict[str, FieldInfo]:
     return {info.alias or name: info for name, info in model.model_fields.items()}
 
 
+def inner_model(info: FieldInfo) -> type[BaseModel] | None:
+    """The model of a field that is a part with fields of its own, drawn as rows of their own."""
+    annotation, _ = _without_none(info.annotation)
+    if extra(info).get("yaml") or not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+        return None
+    return annotation
+
+
 def _unannotated(annotation: Any) -> Any:
     return get_args(annotation)[0] if get_origin(annotation) is typing.Annotated else annotation
 
@@ -300,8 +368,17 @@ def _without_none(annotation: Any) -> tuple[Any, bool]:
     return annotation, False
 
 
+def _without_defaults(model: type[BaseModel], value: Any) -> BaseModel | None:
+    try:
+        return value if isinstance(value, BaseModel) else model.model_validate(value)
+    except ValidationError:
+        return None
+
+
 def same(value: Any, default: Any) -> bool:
     """Whether two values read alike in a form."""
+    if isinstance(default, BaseModel):
+        return bool(_without_defaults(type(default), value) == default)
     if isinstance(value, list | tuple) and isinstance(default, list | tuple):
         return [show(v) for v in value] == [show(v) for v in default]
     return show(value) == show(default)

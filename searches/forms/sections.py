@@ -10,6 +10,7 @@ from engine import catalog
 from engine.config import SearchConfig
 from engine.data import registry
 from engine.errors import EngineError
+from engine.spaces.base import make_space
 from searches.forms import fields
 from searches.forms import values as forms_values
 from searches.forms.check import Checked, Problem
@@ -244,7 +245,7 @@ def _strategies(v: Values, checked: Checked, now: str) -> list[Choice]:
     space = objectives = None
     if checked.config is not None and checked.data is not None and checked.facts is not None:
         try:
-            space = catalog.get("space", checked.config.space.name)(checked.config.options("space"), checked.data)
+            space = make_space(checked.config, checked.data)
             objectives = checked.config.objectives
         except EngineError:
             space = None  # said at the space
@@ -368,6 +369,14 @@ def _options(
     rows = []
     for key, info in fields.model_fields(model).items():
         usual = (base or {}).get(key, fields.default_of(info))
+        if (inner := fields.inner_model(info)) is not None:
+            part = given.get(key)
+            typed = part if isinstance(part, dict) else {}
+            for name, detail in fields.model_fields(inner).items():
+                row = fields.make((kind, key, name), detail, typed.get(name, fields.default_of(detail)), folded=True)
+                row.label = f"{key}: {row.label}"
+                rows.append(row)
+            continue
         rows.append(fields.make((kind, key), info, given.get(key, usual), default=usual, folded=all_folded))
         rows[-1].folded = rows[-1].folded or all_folded
     return rows

@@ -53,6 +53,14 @@ def suggested(space: str, data: DataSpec | None) -> Values:
         return {}
 
 
+def default_space(data: DataSpec) -> str:
+    """The space that a form offers first for this kind of data."""
+    first = {"image": "layers", "signal": "layers", "text": "transformer", "table": "mlp"}[data.kind]
+    every = catalog.plugins("space")
+    serving = [name for name, cls in every.items() if cls.fits(data) is None]
+    return first if first in serving else next(iter(serving), DEFAULTS["space"])
+
+
 def data_of(values: Values) -> tuple[DataSpec | None, list[tuple[fields.Path, str]]]:
     """The data's spec, with the problems of that part; an evaluator that brings its own data decides."""
     part = values.get("data", {})
@@ -185,6 +193,13 @@ def _plugin(post: QueryDict, kind: str, values: Values) -> Values:
     if kind != "space":
         return part
     data, _ = data_of(values)
+    if (
+        data is not None
+        and catalog.get("space", name).fits(data)
+        and post.get("data:for", "") != values["data"]["name"]
+    ):
+        name = default_space(data)  # other data was chosen: offer what serves it
+        return {"name": name} | suggested(name, data)
     if not shown and len(part) == 1:
         return part | suggested(name, data)
     before = post.get("data:for", "")
@@ -207,6 +222,10 @@ def _options(post: QueryDict, prefix: str, model: type[BaseModel], whole: bool) 
     out = {}
     for name, info in fields.model_fields(model).items():
         key = f"{prefix}.{name}"
+        if (inner := fields.inner_model(info)) is not None:
+            if part := _options(post, key, inner, whole):
+                out[name] = part
+            continue
         if key not in post and not (whole and fields.shape_of(info).kind in ("check", "checks")):
             continue
         present, value = fields.read(info, post.getlist(key))

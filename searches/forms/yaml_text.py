@@ -102,11 +102,22 @@ def _part(key: str, value: Any) -> list[Line]:
             return [Line((key,), "", key, f" {flow}")]
         return [
             Line((key,), "", key, ""),
-            *(Line((key, str(k)), "  ", str(k), f" {_scalar(v)}") for k, v in value.items()),
+            *(line for k, v in value.items() for line in _below(key, str(k), v)),
         ]
     if isinstance(value, list) and value and all(isinstance(v, Mapping) for v in value):
         return [Line((key,), "", key, ""), *(Line((key, i), "  - ", "", fields.flow(v)) for i, v in enumerate(value))]
     return [Line((key,), "", key, f" {_scalar(value)}")]
+
+
+def _below(key: str, name: str, value: Any) -> list[Line]:
+    """One field of a part; what is nested and long stands below it in several lines."""
+    nested = isinstance(value, Mapping) or (isinstance(value, list) and any(isinstance(v, Mapping) for v in value))
+    if not nested or len(fields.flow(value)) <= WIDE:
+        return [Line((key, name), "  ", name, f" {_scalar(value)}")]
+    return [
+        Line((key, name), "  ", name, ""),
+        *(Line((key, name), "    ", "", text) for text in fields.block(value).splitlines()),
+    ]
 
 
 def _scalar(value: Any) -> str:

@@ -10,6 +10,8 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
+from engine.spaces.layers import LayersOptions
+from searches.forms import fields as form_fields
 from searches.models import Job, Search
 
 pytestmark = pytest.mark.django_db
@@ -137,10 +139,15 @@ def test_the_form_follows_and_is_kept(page):
     assert 'value="Half typed"' not in page.get(NEW).content.decode()
 
 
+#: one box ticked of each option, the first
 LAYERS = {
-    "width": ["16"], "operation": ["conv3"], "skip": ["true"], "pool": ["max"], "widen": ["1"], "norm": ["batch"],
-    "activation": ["relu"], "dense": ["0"], "dropout": ["0"],
-}  # fmt: skip
+    name: [form_fields.show(usual[0])]
+    for name, info in LayersOptions.model_fields.items()
+    if name not in ("depth", "pool_after")
+    and form_fields.shape_of(info).kind == "checks"
+    and (usual := info.get_default())
+    and name not in ("depth", "pool_after")
+}
 
 
 def test_another_space_brings_its_own_options(page):
