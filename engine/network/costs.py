@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from math import prod
 
 from engine.network.operations import OPERATIONS
@@ -28,9 +29,22 @@ def node_costs(plan: NetworkPlan) -> dict[str, tuple[int, int]]:
 
 def costs(plan: NetworkPlan) -> Costs:
     """Costs of a batch of one; dead operations count too, since they are built."""
-    each = node_costs(plan).values()
-    return Costs(
-        n_params=sum(n_params for n_params, _ in each),
-        n_macs=sum(n_macs for _, n_macs in each),
-        activation_bytes=_FLOAT32 * sum(prod(node.shape) for node in plan.nodes if not _aliases(node)),
-    )
+    return part_costs(plan.nodes, {"input": plan.input_shape})
+
+
+def part_costs(nodes: Sequence[Node], shapes: Mapping[str, tuple[int, ...]]) -> Costs:
+    """Costs of a part of a plan: what a space remembers of its parts adds up to the costs of the whole.
+
+    Args:
+        nodes: in topological order.
+        shapes: of what the part reads from outside, by id.
+    """
+    known = dict(shapes)
+    n_params = n_macs = size = 0
+    for node in nodes:
+        p, m = OPERATIONS[node.op].cost(node.args, [known[i] for i in node.inputs], node.shape)
+        known[node.id] = node.shape
+        n_params += p
+        n_macs += m
+        size += 0 if _aliases(node) else prod(node.shape)
+    return Costs(n_params, n_macs, _FLOAT32 * size)

@@ -65,9 +65,13 @@ def _make(made: Made, parent: Mapping[str, Tensor], fresh: Tensor, name: str) ->
 
 
 def _identity(like: Tensor) -> Tensor:
-    """Hands the input on: 1 at (i, i) in the middle of the window; (out, 1, ...) for depthwise convolutions."""
+    """Hands the input on: 1 at (i, i) in the middle of the window; (out, 1, ...) for depthwise convolutions.
+
+    Rows beyond the inputs are zeros, and inputs beyond the rows are dropped.
+    """
     out = torch.zeros_like(like)
     middle = tuple(side // 2 for side in like.shape[2:])
-    for i in range(like.shape[0]):
-        out[(i, i if like.shape[1] > 1 or like.shape[0] == 1 else 0, *middle)] = 1.0
+    each = like.shape[1] == 1
+    for i in range(like.shape[0] if each else min(like.shape[:2])):
+        out[(i, 0 if each else i, *middle)] = 1.0
     return out
