@@ -104,7 +104,7 @@ def test_nasbench_macro_names_and_its_equal_networks():
     # a skipped layer that keeps the shape is no layer: where it stands in its stage does not matter
     key = MACRO.canonical_key
     assert key(MACRO.read("00000001")) == key(MACRO.read("00000010")) != key(MACRO.read("00000100"))
-    # 2 layers: first 3 ways, then 3; 3 layers: first 3, then () 1 + 2 single + 4 pairs
+    # the first layer of a stage always counts (3 ways); of those behind it skips fall out: 3 of one, 1 + 2 + 4 of two
     assert len({key(arch) for arch in MACRO.enumerate()}) == 9 * (3 * 7) ** 2
     with pytest.raises(InvalidArchitecture, match="stage3_block3_op: received '3'.*0 = skip, 1 = k3_e3"):
         MACRO.read("22212223")
@@ -251,13 +251,6 @@ def test_digits_get_small_networks():
     space = space_of(Mobile, Mobile.Options(**Mobile.suggested(DIGITS)), DIGITS)
     costs = [space.costs(space.sample(np.random.default_rng(i))) for i in range(200)]
     assert max(c.n_params for c in costs) < 200_000 and max(c.n_macs for c in costs) < 3_000_000
-    assert (
-        8
-        in space_of(Mobile, Mobile.Options(**Mobile.suggested(CIFAR)), CIFAR)
-        .plan(space_of(Mobile, Mobile.Options(**Mobile.suggested(CIFAR)), CIFAR).sample(np.random.default_rng(0)))
-        .by_id["head_conv"]
-        .shape
-    )
     assert "image" in Mobile.fits(SIGNAL)
     for data in (IMAGENET, PHOTOS, data_spec((3, 64, 96)), data_spec((3, 5, 5)), data_spec((1, 1, 1))):
         bound = space_of(Mobile, Mobile.Options(**Mobile.suggested(data)), data)
