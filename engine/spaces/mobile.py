@@ -36,9 +36,9 @@ class Mobile(MobileGrowth):
     kernel, expansion and squeeze-excite, or one whole operation of a menu. Those of block k exist only where the
     stage's depth is at least k. What has one option is settled and no decision.
 
-    The preset `nasbench_macro` is NAS-Bench-Macro: parameters and multiply-adds equal all 6,561 published rows. Its paper
-    leaves open what an identity does where a layer changes the shape; the rows agree with a 1×1 convolution of the
-    layer's stride and a norm, here without an activation (of which they cannot say anything).
+    The preset `nasbench_macro` is NAS-Bench-Macro: parameters and multiply-adds equal all 6,561 published rows. Its
+    paper leaves open what an identity does where a layer changes the shape; the rows agree with a 1×1 convolution of
+    the layer's stride and a norm, here without an activation (of which they cannot say anything).
     """
 
     name: ClassVar[str] = "mobile"
