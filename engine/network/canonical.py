@@ -97,10 +97,12 @@ def canonical_form(items: tuple[Item, ...], output: int) -> str:
     Raises:
         TooSymmetric: see there; a graph of up to a hundred items as spaces write them does not get there.
     """
-    return _form(items, (output,)).text
+    # not remembered: spaces keep the keys, and half a million small tuples slow the garbage collector down
+    terms, roots, _, _ = _simplify(items, (output,))
+    return _Labeller(terms, roots).smallest()
 
 
-@lru_cache(maxsize=50_000)
+@lru_cache(maxsize=4096)
 def _form(items: tuple[Item, ...], outputs: tuple[int, ...]) -> Form:
     terms, roots, merges, keeps_zero = _simplify(items, outputs)
     return Form(_Labeller(terms, roots).smallest(), merges, keeps_zero)
