@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.architecture import Architecture
-from engine.config import SearchConfig
+from engine.config import Recipe, SearchConfig
 from engine.data.spec import DataSpec
 from engine.evaluation.base import Emit, Report
 from engine.export.card import model_card
@@ -108,6 +108,7 @@ def write_bundle(
     emit: Emit,
     trial: int = 0,
     validation: Split | None = None,
+    preprocessing: Mapping[str, Any] | None = None,
 ) -> BundleResult:
     """Writes `folder/bundle.zip` and checks its content in a fresh process.
 
@@ -127,12 +128,15 @@ def write_bundle(
         emit: told the phases "export" and "verify" and one log line for each.
         trial: the trial's number.
         validation: the raw validation split; None = read from the data registry.
+        preprocessing: how raw input becomes a sample; None = asked of the data registry, if it holds this data set.
 
     Raises:
         EngineError, OSError: the export itself failed (a failed check is a result, not an error).
     """
     from safetensors.torch import load_file, save_file
 
+    from engine.data import registry
+    from engine.data.arrays import example
     from engine.network.build import build
 
     began = time.monotonic()
@@ -144,6 +148,9 @@ def write_bundle(
     versions = dict(versions_here() if versions is None else versions)
     name = space.short_name(architecture)
     plan_costs = costs(plan)
+    recipe = config.training.chosen(architecture.choices, data.input_shape)
+    if preprocessing is None and config.data.name == data.name and data.name in registry.sources():
+        preprocessing = registry.preprocessing(data.name, config.data.options())
 
     network = build(plan)
     network.load_state_dict(load_file(weights_path), strict=True)
@@ -151,25 +158,24 @@ def write_bundle(
     save_file({k: v.contiguous() for k, v in network.state_dict().items()}, bundle / "weights.safetensors")
     title = plain(f"{name}, from the search {config.name}") or "Network"
     (bundle / "model.py").write_text(model_source(plan, title=title), encoding="utf-8")
-    (bundle / "predict.py").write_text(predict_source(data, title=title), encoding="utf-8")
-    (bundle / "requirements.txt").write_text(_requirements(), encoding="utf-8")
+    (bundle / "predict.py").write_text(predict_source(data, title=title, preprocessing=preprocessing), encoding="utf-8")
+    (bundle / "requirements.txt").write_text(_requirements(data), encoding="utf-8")
     (bundle / "architecture.json").write_text(
         json.dumps(
-            _architecture(config, data, architecture, plan, name, final_report, versions, trial),
+            _architecture(config, data, architecture, plan, name, final_report, versions, trial, recipe, preprocessing),
             indent=1,
             ensure_ascii=False,
         ),
         encoding="utf-8",
     )
     if validation is None:
-        from engine.data import registry
-
         validation = registry.load(config.data.name, config.data.options()).validation
     reference = _reference(network, validation, data, final_report)
-    write_material(material, validation.x, validation.y, reference, data)
+    write_material(material, validation.x, validation.y, reference, data, preprocessing)
 
     with FreshProcess(bundle, material, root / "scratch") as process:
-        export_onnx(network, plan.input_shape, bundle / "model.onnx", plan.input_type)
+        inputs = example(data, 4, np.random.default_rng(0))
+        export_onnx(network, plan.input_shape, bundle / "model.onnx", plan.input_type, inputs)
         emit({"kind": "phase", "phase": "verify"})
         found = process.finish()
     claimed = round(final_report.metrics["accuracy"] * len(validation)) if "accuracy" in final_report.metrics else None
@@ -187,6 +193,8 @@ def write_bundle(
             checks=checks,
             versions=versions,
             options_text={d: space.format(d, o) for d, o in architecture.items},
+            recipe=recipe,
+            preprocessing=preprocessing,
         ),
         encoding="utf-8",
     )
@@ -237,9 +245,11 @@ def _reference(network: nn.Module, validation: Split, data: DataSpec, final: Rep
     return reference_logits(network, normalize(validation.x, data))
 
 
-def _requirements() -> str:
+def _requirements(data: DataSpec) -> str:
     lines = ["# checked with these versions; either torch with safetensors, or onnxruntime, is enough"]
     for package in NEEDS:
+        if package == "pillow" and data.kind != "image":
+            continue
         try:
             # a local build tag ("+cpu") is no version that an index offers
             exact = version(package).partition("+")[0]
@@ -259,6 +269,8 @@ def _architecture(
     final: Report,
     versions: Mapping[str, str],
     trial: int,
+    recipe: Recipe,
+    preprocessing: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
     whole = config.to_json()
     return {
@@ -266,16 +278,18 @@ def _architecture(
         "name": name,
         "choices": architecture.choices,
         "space": whole["space"],
-        "plan": plan.to_json(),
+        "plan": {**plan.to_json(), "input_type": plan.input_type, "auxiliary": list(plan.auxiliary)},
         "costs": costs(plan).as_metrics(),
         "data": data.model_dump(mode="json"),
+        "preprocessing": None if preprocessing is None else dict(preprocessing),
         "found_by": {
             "search": config.name,
             "trial": trial,
             "seed": config.seed,
             **{part: whole[part] for part in ("strategy", "schedule", "objectives", "limits", "budget")},
         },
-        "training": {**whole["training"], "epochs": final.fidelity, "seed": final.seed},
+        # what the architecture decided about its training is in it
+        "training": {**recipe.model_dump(mode="json"), "epochs": final.fidelity, "seed": final.seed},
         "metrics": dict(final.metrics),
         "versions": dict(versions),
     }

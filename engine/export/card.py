@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from engine.analysis.stats import wilson
 from engine.architecture import Architecture
-from engine.config import SearchConfig
+from engine.config import Recipe, SearchConfig
 from engine.data.spec import DataSpec
 from engine.evaluation.base import Report
-from engine.export.predict import plain
+from engine.export.predict import example_file, plain
 from engine.export.verify import Check
 from engine.network.plan import Costs
 
@@ -51,6 +52,8 @@ def model_card(
     checks: Sequence[Check],
     versions: Mapping[str, str],
     options_text: Mapping[str, str],
+    recipe: Recipe | None = None,
+    preprocessing: Mapping[str, Any] | None = None,
 ) -> str:
     """The text of MODEL_CARD.md.
 
@@ -67,8 +70,10 @@ def model_card(
         checks: what the fresh process found.
         versions: package to version at the time of training.
         options_text: each decision's choice in people's words.
+        recipe: what it was trained with; None = the search's.
+        preprocessing: how raw input becomes a sample, see `data.registry.preprocessing`.
     """
-    shape = "×".join(map(str, data.input_shape))
+    about = dict(preprocessing or {})
     sizes = data.sizes
     out = [
         f"# {escape(name)}",
@@ -80,7 +85,7 @@ def model_card(
         "",
         "```",
         "pip install -r requirements.txt",
-        f"python predict.py {'image.png' if len(data.input_shape) == 3 else 'sample.npy'}",
+        f"python predict.py {example_file(data, about)}",
         "```",
         "",
         "`model.py` with `weights.safetensors` needs PyTorch, `model.onnx` any ONNX runtime (input `input`, output "
@@ -112,8 +117,8 @@ def model_card(
         "",
         f"- {escape(data.name)}: {sizes['train']:,} training, {sizes['validation']:,} validation, {sizes['test']:,} "
         "sealed test samples",
-        f"- input {shape}, {data.n_classes} classes: {', '.join(escape(c) for c in data.class_names)}",
-        f"- preprocessing: raw values / {data.scale:g}, minus {_numbers(data.mean)}, divided by {_numbers(data.std)}",
+        f"- input: {_input(data)}; {data.n_classes} classes: {', '.join(escape(c) for c in data.class_names)}",
+        *(f"- {line}" for line in _preprocessing(data, about)),
         f"- content `{data.digest}`",
         f"- split `{data.split_digest}`",
         "",
@@ -121,16 +126,17 @@ def model_card(
         "",
     ]
     out += _table(["decision", "choice"], [f"{escape(k)} | {escape(v)}" for k, v in options_text.items()])
-    recipe = config.training
+    recipe = recipe or config.training
     cost = final.cost
     device = ", ".join(escape(str(cost[k])) for k in ("device_model", "precision", "layout") if cost.get(k))
     out += [
         "## Training",
         "",
-        f"- {final.fidelity} epochs, AdamW, batch {recipe.batch_size}, learning rate {recipe.learning_rate:g} (cosine, "
-        f"{100 * recipe.warmup:g} % warm-up), weight decay {recipe.weight_decay:g}, label smoothing "
-        f"{recipe.label_smoothing:g}, moving average of the weights {recipe.ema:g}",
-        f"- augmentation: shift {recipe.shift} px, flip {'yes' if recipe.flip else 'no'}, cutout {recipe.cutout} px",
+        f"- {final.fidelity} epochs, {_optimizer(recipe)}, batch {recipe.batch_size}, "
+        f"learning rate {recipe.learning_rate:g} (cosine, {100 * recipe.warmup:g} % warm-up), "
+        f"weight decay {recipe.weight_decay:g}, label smoothing {recipe.label_smoothing:g}, "
+        f"moving average of the weights {recipe.ema:g}",
+        f"- augmentation: {_augmentation(data, recipe)}",
         f"- seed {final.seed} (search {config.seed}), {recipe.threads} thread{'s' if recipe.threads > 1 else ''}"
         + (f", {device}" if device else ""),
         f"- cost: {duration(float(cost.get('duration_s', 0)))} for the full training"
@@ -152,3 +158,49 @@ def model_card(
 
 def _numbers(values: tuple[float, ...]) -> str:
     return ", ".join(f"{v:.6g}" for v in values)
+
+
+def _input(data: DataSpec) -> str:
+    shape = "×".join(map(str, data.input_shape))
+    if data.kind == "text":
+        return f"{shape} word numbers out of {data.vocabulary:,}"
+    if data.kind == "table":
+        named = sum(1 for n in data.cardinalities if n)
+        return f"{shape} columns" + (f", {named} of them categories" if named else "")
+    return f"{data.kind} {shape}"
+
+
+def _preprocessing(data: DataSpec, about: Mapping[str, Any]) -> list[str]:
+    """How raw input becomes a sample, a line each."""
+    if data.kind == "text":
+        return [
+            f"preprocessing: lower-cased words and single signs, the first {data.input_shape[0]}, by number: "
+            f"{data.vocabulary - 2:,} words of the training split (in architecture.json), 1 for any other, 0 behind "
+            "the end"
+        ]
+    if data.kind == "table":
+        names = ", ".join(escape(c.name) for c in data.columns)
+        out = [f"columns: {names}"] if names else []
+        out.append("preprocessing: numbers minus their column's mean, divided by its deviation (both in predict.py)")
+        if any(data.cardinalities):
+            out[-1] += "; categories by number, missing values and unknown ones with numbers of their own"
+        return [*out, "a missing number is its column's mean"] if data.columns else out
+    line = f"raw values / {data.scale:g}, minus {_numbers(data.mean)}, divided by {_numbers(data.std)}"
+    if about.get("rate"):
+        line = (
+            f"16-bit samples, {about['rate']:,} a second, the first {about['length']:,} (silence behind a shorter "
+            f"clip), the mean of every {about['stride']}; {line}"
+        )
+    return [f"preprocessing: {line}"]
+
+
+def _optimizer(recipe: Recipe) -> str:
+    if recipe.optimizer == "adamw":
+        return "AdamW"
+    return f"SGD with Nesterov momentum {recipe.momentum:g}" if recipe.momentum else "SGD without momentum"
+
+
+def _augmentation(data: DataSpec, recipe: Recipe) -> str:
+    if data.kind == "image":
+        return f"shift {recipe.shift} px, flip {'yes' if recipe.flip else 'no'}, cutout {recipe.cutout} px"
+    return f"shift in time, {recipe.shift} values at most" if data.kind == "signal" and recipe.shift else "none"

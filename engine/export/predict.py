@@ -6,9 +6,16 @@ torch is absent or `--onnx` is given, on ONNX Runtime (`model.onnx`).
 
 from __future__ import annotations
 
+import re
 import unicodedata
+from collections.abc import Mapping
+from typing import Any
 
 from engine.data.spec import DataSpec
+from engine.export.predict_readers import READERS
+
+#: longest line of the written program, where names allow it
+_WIDTH = 100
 
 
 def plain(text: str, limit: int = 120) -> str:
@@ -25,30 +32,95 @@ def plain(text: str, limit: int = 120) -> str:
     return line if len(line) <= limit else line[: limit - 1] + "…"
 
 
-def predict_source(data: DataSpec, *, title: str) -> str:
+def predict_source(data: DataSpec, *, title: str, preprocessing: Mapping[str, Any] | None = None) -> str:
     """The program's text for a data set.
 
     Args:
-        data: shape, classes and preprocessing; names are written as ASCII literals.
+        data: kind, shape, classes and preprocessing; names are written as ASCII literals.
         title: what the first line says; any text, made harmless here.
+        preprocessing: what `data.registry.preprocessing` gives; without it text and signals are read from arrays alone.
     """
-    image = len(data.input_shape) == 3
+    given = dict(preprocessing or {})
+    example, usage = _usage(data, given)
     values = {
+        "CONSTANTS": _constants(data, given),
+        "IMPORTS": "".join(f"import {name}\n" for name in _imports(data)),
         "TITLE": plain(title) or "a network",
-        "WHAT": "an image (PNG, JPEG, ...) or " if image else "",
-        "EXAMPLE": "image.png" if image else "sample.npy",
-        "PILLOW": ", Pillow for images" if image else "",
-        "RAW": f"raw values, 0 to {data.scale:g}" if data.scale != 1 else "raw values",
+        "USAGE": usage,
+        "EXAMPLE": example,
+        "PILLOW": ", Pillow for images" if data.kind == "image" else "",
+        "INVERT": _INVERT if data.kind == "image" else "",
+        "STDIN": ' and str(path) != "-"' if data.kind == "text" else "",
+        "ORCLIP": ", or a clip in a row" if given.get("rate") else "",
         "CLASSES": _names(data.class_names),
         "SHAPE": repr(tuple(data.input_shape)),
-        "SCALE": repr(float(data.scale)),
-        "MEAN": repr(tuple(float(v) for v in data.mean)),
-        "STD": repr(tuple(float(v) for v in data.std)),
     }
-    text = TEMPLATE
-    for name, value in values.items():
-        text = text.replace(f"@{name}@", value)
-    return text
+    # in one pass, so that a title or a name is never taken for a place to fill in
+    template = TEMPLATE.replace("@READ@", READERS[data.kind].strip("\n"))
+    return re.sub(r"@([A-Z]+)@", lambda place: values[place[1]], template)
+
+
+def example_file(data: DataSpec, preprocessing: Mapping[str, Any] | None) -> str:
+    """A raw file as a user may have it: "image.png", "texts.txt", "clip.wav", "rows.csv" or "sample.npy"."""
+    return _usage(data, dict(preprocessing or {}))[0]
+
+
+def _usage(data: DataSpec, given: Mapping[str, Any]) -> tuple[str, str]:
+    """(example file, what files there may be)."""
+    raw = f"raw values, 0 to {data.scale:g}" if data.scale != 1 else "raw values"
+    if data.kind == "image":
+        return "image.png", f"an image (PNG, JPEG, ...) or .npy with {raw}"
+    if data.kind == "text":
+        known = ".npy with word numbers"
+        return ("texts.txt", f"a text a line (- is standard input), or {known}") if given.get("words") else (
+            "sample.npy", known)  # fmt: skip
+    if data.kind == "signal" and given.get("rate"):
+        return "clip.wav", f"8 or 16 bits, best at {given['rate']} samples a second, or .npy"
+    if data.kind == "table" and data.columns:
+        return "rows.csv", "a header with the names of the columns, a sample a line, or .npy"
+    return "sample.npy", ".npy with raw values"
+
+
+def _imports(data: DataSpec) -> list[str]:
+    own = {"text": ("re", "unicodedata"), "signal": ("wave",), "table": ("csv",)}.get(data.kind, ())
+    return sorted(("argparse", "importlib.util", "json", "sys", *own))
+
+
+def _constants(data: DataSpec, given: Mapping[str, Any]) -> str:
+    """Assignments that the readers need."""
+    if data.kind == "text":
+        return f"VOCABULARY = {data.vocabulary}\n"
+    channel = "column" if data.kind == "table" else "channel"
+    lines = [
+        f"SCALE = {float(data.scale)!r}  # raw values are divided by this first ...",
+        f"MEAN = {_numbers(data.mean)}  # ... then standardized per {channel}",
+        f"STD = {_numbers(data.std)}",
+    ]
+    if data.kind == "signal":
+        rate, length, stride = (int(given.get(key, 0)) for key in ("rate", "length", "stride"))
+        lines += [
+            f"RATE = {rate}  # samples a second",
+            f"LENGTH = {length}  # samples of a clip that are read ...",
+            f"STRIDE = {stride}  # ... and so many become one, their mean",
+        ]
+    if data.kind == "table":
+        rows = [f"    ({ascii(c.name)}, {_tuple(c.categories)})," for c in data.columns]
+        lines += [
+            "# name of each column, and its categories by code; none = numbers",
+            "COLUMNS = (\n" + "\n".join(rows) + "\n)" if rows else "COLUMNS = ()",
+            f"MISSING = {_tuple(tuple(given.get('missing', ('', '?'))))}",
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def _numbers(values: tuple[float, ...]) -> str:
+    return repr(tuple(float(v) for v in values))
+
+
+def _tuple(names: tuple[str, ...]) -> str:
+    """Names as a literal in ASCII, on lines of their own where they are many."""
+    line = "(" + ", ".join(ascii(name) for name in names) + ("," if len(names) == 1 else "") + ")"
+    return line if len(line) <= _WIDTH - 20 else _names(names)
 
 
 def _names(names: tuple[str, ...]) -> str:
@@ -56,95 +128,40 @@ def _names(names: tuple[str, ...]) -> str:
     row = "   "
     for name in names:
         literal = f" {ascii(name)},"
-        if len(row) + len(literal) > 100:
+        if len(row) + len(literal) > _WIDTH:
             lines.append(row)
             row = "   "
         row += literal
     return "(\n" + "\n".join([*lines, row]) + "\n)"
 
 
+_INVERT = '    parser.add_argument("--invert", action="store_true", help="swap black and white of images first")\n'
+
 TEMPLATE = '''#!/usr/bin/env python3
 """Predicts classes with @TITLE@.
 
-    python predict.py @EXAMPLE@ [MORE ...]     @WHAT@.npy with @RAW@
+    python predict.py @EXAMPLE@ [MORE ...]     @USAGE@
     python predict.py --onnx @EXAMPLE@         with ONNX Runtime instead of PyTorch
     python predict.py --json @EXAMPLE@         one JSON object a line
 
 Needs numpy@PILLOW@, and either torch + safetensors or onnxruntime (requirements.txt).
 """
 
-import argparse
-import importlib.util
-import json
-import sys
-from pathlib import Path
+@IMPORTS@from pathlib import Path
 
 import numpy as np
 
 HERE = Path(__file__).resolve().parent
 CLASSES = @CLASSES@
 SHAPE = @SHAPE@  # one sample, without batch
-SCALE = @SCALE@  # raw values are divided by this first ...
-MEAN = @MEAN@  # ... then standardized per channel
-STD = @STD@
-
+@CONSTANTS@
 
 def warn(text):
     """Says something on standard error."""
     sys.stderr.write(f"warning: {text}\\n")
 
 
-def read_image(path, invert=False):
-    """Reads an image as raw values, shape (1, C, H, W): converted to grey or RGB, resized where needed."""
-    from PIL import Image, ImageOps
-
-    channels, height, width = SHAPE
-    if channels not in (1, 3):
-        raise SystemExit(f"{path}: this network reads {channels} channels; give a .npy file")
-    with Image.open(path) as opened:
-        image = ImageOps.exif_transpose(opened)
-        if image.mode.startswith("I;16") or image.mode == "I":
-            image = Image.fromarray((np.asarray(image, dtype=np.float64) / 257).clip(0, 255).astype(np.uint8))
-        if "A" in image.getbands() or "transparency" in image.info:
-            warn(f"{path}: transparency is dropped")
-        image = image.convert("L" if channels == 1 else "RGB")
-        if image.size != (width, height):
-            warn(f"{path}: resized from {image.width}x{image.height} to {width}x{height}")
-            image = image.resize((width, height), Image.Resampling.BILINEAR)
-        pixels = np.asarray(image, dtype=np.float32) / 255.0 * SCALE  # (H, W) or (H, W, C)
-    if invert:
-        pixels = SCALE - pixels
-    return (pixels[None] if channels == 1 else pixels.transpose(2, 0, 1))[None]  # (1, C, H, W)
-
-
-def read_array(path):
-    """Reads raw values from a .npy file: one sample or a batch of them, channels first (or last for images)."""
-    raw = np.load(path, allow_pickle=False)
-    last = (*SHAPE[1:], SHAPE[0])
-    if raw.shape == SHAPE[1:] and SHAPE[0] == 1:
-        raw = raw[None]
-    if raw.shape == SHAPE:
-        raw = raw[None]
-    elif len(SHAPE) == 3 and raw.shape == last:
-        raw = raw.transpose(2, 0, 1)[None]
-    elif len(SHAPE) == 3 and raw.shape[1:] == last:
-        raw = raw.transpose(0, 3, 1, 2)
-    if raw.shape[1:] != SHAPE:
-        raise SystemExit(f"{path}: shape {raw.shape}; expected {SHAPE}, alone or in a batch")
-    raw = raw.astype(np.float32)
-    if not np.isfinite(raw).all():
-        raise SystemExit(f"{path}: holds values that are not finite")
-    if SCALE != 1 and raw.size and (raw.min() < 0 or raw.max() > SCALE):
-        warn(f"{path}: values from {raw.min():g} to {raw.max():g}; raw values go from 0 to {SCALE:g}")
-    return raw
-
-
-def preprocess(raw):
-    """Raw values (batch, *SHAPE) to what the network was trained on."""
-    per_channel = (-1, *[1] * (len(SHAPE) - 1))
-    mean = np.array(MEAN, dtype=np.float32).reshape(per_channel)
-    std = np.array(STD, dtype=np.float32).reshape(per_channel)
-    return (raw.astype(np.float32) / np.float32(SCALE) - mean) / std
+@READ@
 
 
 def torch_network():
@@ -196,20 +213,15 @@ def main():
     parser.add_argument("--onnx", action="store_true", help="use ONNX Runtime")
     parser.add_argument("--json", action="store_true", help="print one JSON object a line")
     parser.add_argument("--top", type=int, default=3, help="how many classes to show")
-    parser.add_argument("--invert", action="store_true", help="swap black and white of images first")
-    args = parser.parse_args()
+@INVERT@    args = parser.parse_args()
     run = choose(args.onnx)
     for path in args.inputs:
-        if not path.is_file():
+        if not path.is_file()@STDIN@:
             raise SystemExit(f"{path}: no such file")
-        if path.suffix == ".npy":
-            raw = read_array(path)
-        elif len(SHAPE) == 3:
-            raw = read_image(path, args.invert)
-        else:
-            raise SystemExit(f"{path}: this network reads .npy files of shape {SHAPE}")
-        for i, row in enumerate(softmax(run(preprocess(raw)))):
-            name = f"{path}[{i}]" if len(raw) > 1 else str(path)
+        x = preprocess(read(path, args))
+        logits = np.concatenate([run(x[i : i + 256]) for i in range(0, len(x), 256)])
+        for i, row in enumerate(softmax(logits)):
+            name = f"{path}[{i}]" if len(x) > 1 else str(path)
             best = [int(k) for k in np.argsort(-row, kind="stable")]
             if args.json:
                 line = {"input": name, "class": best[0], "name": CLASSES[best[0]]}

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from engine.data.arrays import normalize
 from engine.data.spec import DataSpec
 from engine.export import fresh
+from engine.export.samples import is_picture, write_raw
 
 #: largest difference of logits between ONNX Runtime and the trained network
 ONNX_LIMIT = 1e-4
@@ -44,12 +46,18 @@ class Check:
 
 
 def write_material(
-    folder: Path, raw: NDArray[Any], y: NDArray[np.int64], reference: NDArray[np.float32], data: DataSpec
+    folder: Path,
+    raw: NDArray[Any],
+    y: NDArray[np.int64],
+    reference: NDArray[np.float32],
+    data: DataSpec,
+    preprocessing: Mapping[str, Any] | None = None,
 ) -> None:
     """Writes what the fresh process compares with: the whole validation split, and some raw samples as files.
 
-    The raw samples are the surest ones of up to three predicted classes, each as `.npy` with raw values and, for grey
-    and colour images, as `.png` (8 bits, so a sample at a border between two classes would not be a fair one).
+    The raw samples are the surest ones of up to three predicted classes, each as `.npy` with raw values and in the form
+    that suits its kind: a picture (8 bits, so a sample at a border between two classes would not be a fair one), a
+    text, a clip, a row of a table.
     """
     folder.mkdir(parents=True)
     np.save(folder / "x.npy", normalize(raw, data))
@@ -62,25 +70,9 @@ def write_material(
     for label in np.unique(predicted)[:3]:
         members = np.flatnonzero(predicted == label)
         i = int(members[np.argmax(margin[members])])
-        np.save(folder / f"sample-{i}.npy", raw[i])
-        samples.append({"file": str(folder / f"sample-{i}.npy"), "class": int(label)})
-        if is_picture(data):
-            save_png(raw[i], data, folder / f"sample-{i}.png")
-            samples.append({"file": str(folder / f"sample-{i}.png"), "class": int(label)})
+        for path in write_raw(raw[i], data, preprocessing, folder / f"sample-{i}"):
+            samples.append({"file": str(path), "class": int(label)})
     (folder / "samples.json").write_text(json.dumps(samples))
-
-
-def is_picture(data: DataSpec) -> bool:
-    """Whether a sample can be written as a grey or colour picture."""
-    return len(data.input_shape) == 3 and data.input_shape[0] in (1, 3)
-
-
-def save_png(raw: NDArray[Any], data: DataSpec, path: Path) -> None:
-    """Writes one raw sample (C, H, W) as an 8-bit picture."""
-    from PIL import Image
-
-    pixels = np.rint(raw.astype(np.float64) / data.scale * 255).clip(0, 255).astype(np.uint8)
-    Image.fromarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0)).save(path)
 
 
 class FreshProcess:
@@ -175,8 +167,7 @@ def judge(found: dict[str, dict[str, Any]], *, data: DataSpec, n_params: int, cl
         names = ("trained", "model.py", "model.onnx", "report of the training")
         return False, ", ".join(f"{name} {n:,}" for name, n in zip(names, counts, strict=False)) + f" of {row['n']:,}"
 
-    size = "×".join(map(str, data.input_shape[1:] if len(data.input_shape) == 3 else data.input_shape))
-    kind = f"{size} image" if is_picture(data) else f"sample of {size} values"
+    kind = raw_words(data)
     return [
         line("model.py loads in a fresh process, without this project on its path", "loads", loads),
         line("weights.safetensors loads strictly", "weights", weights),
@@ -201,3 +192,16 @@ def judge(found: dict[str, dict[str, Any]], *, data: DataSpec, n_params: int, cl
             lambda r: (r["ok"], "preprocessing included" if r["ok"] else "; ".join(r["wrong"])),
         ),
     ]
+
+
+def raw_words(data: DataSpec) -> str:
+    """What a raw sample is: "8×8 image", "text", "clip of 3,000 values"."""
+    if is_picture(data):
+        return f"{data.input_shape[1]}×{data.input_shape[2]} image"
+    if data.kind == "text":
+        return "text"
+    if data.kind == "signal":
+        return f"signal of {data.input_shape[-1]:,} values"
+    if data.kind == "table":
+        return f"row of {data.input_shape[0]:,} columns"
+    return f"sample of {'×'.join(map(str, data.input_shape))} values"

@@ -83,9 +83,7 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> Exported:
         seed=11,
         cost={"duration_s": 61.0, "device_model": "cpu <b>", "precision": "float32", "layout": "contiguous"},
     )
-    return Exported(
-        folder, config, arrays, space, architecture, plan, folder / "weights.safetensors", logits, final
-    )
+    return Exported(folder, config, arrays, space, architecture, plan, folder / "weights.safetensors", logits, final)
 
 
 @pytest.fixture(scope="session")

@@ -37,9 +37,7 @@ def test_names_from_people_cannot_become_code_or_markup(unpacked: Path) -> None:
         assert "\u202e" not in source
         doc = ast.get_docstring(ast.parse(source)) or ""
         assert "<script>" in doc and "import os" in doc.splitlines()[0]  # one harmless line
-        assert not any(
-            isinstance(n, ast.Import) and n.names[0].name == "os" for n in ast.walk(ast.parse(source))
-        )
+        assert not any(isinstance(n, ast.Import) and n.names[0].name == "os" for n in ast.walk(ast.parse(source)))
     card = (unpacked / "MODEL_CARD.md").read_text()
     assert "<script>" not in card and "\\<script\\>" in card and "cpu \\<b\\>" in card
     assert json.loads((unpacked / "architecture.json").read_text())["found_by"]["search"] == NASTY
@@ -58,7 +56,8 @@ def test_architecture_json_builds_the_same_network_again(unpacked: Path, network
     value = json.loads((unpacked / "architecture.json").read_text())
     again = network.space.validate(value["choices"])
     assert again == network.architecture
-    assert value["plan"] == json.loads(json.dumps(network.plan.to_json()))
+    plan = {**network.plan.to_json(), "input_type": "float32", "auxiliary": []}
+    assert value["plan"] == json.loads(json.dumps(plan))
     assert value["data"]["digest"] == network.arrays.spec.digest
 
 
@@ -103,7 +102,7 @@ def test_a_report_that_claims_more_right_answers_is_found_out(network: Exported,
 
 
 def test_a_user_without_the_project_classifies_a_picture(unpacked: Path, network: Exported, tmp_path: Path) -> None:
-    from engine.export.verify import save_png
+    from engine.export.samples import save_png
 
     raw = network.arrays.validation.x
     i = int(np.argmax(np.ptp(network.logits, axis=1)))

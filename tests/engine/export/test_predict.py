@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import runpy
 import subprocess
 import sys
@@ -53,6 +54,13 @@ def program(tmp_path: Path, data: DataSpec) -> dict[str, Any]:
 
 def test_class_names_come_through_as_they_are(tmp_path: Path) -> None:
     assert program(tmp_path, spec())["CLASSES"] == ("it's", 'a "b"\\\n')
+
+
+def test_a_name_is_never_taken_for_a_place_to_fill_in(tmp_path: Path) -> None:
+    text = predict_source(spec(class_names=('"""; import os', "@SHAPE@")), title="@CLASSES@ @READ@")
+    assert ast.get_docstring(ast.parse(text)).startswith("Predicts classes with @CLASSES@ @READ@.")  # type: ignore[union-attr]
+    (tmp_path / "predict.py").write_text(text)
+    assert runpy.run_path(str(tmp_path / "predict.py"))["CLASSES"] == ('"""; import os', "@SHAPE@")
 
 
 def test_preprocessing_is_the_trainings_to_the_last_bit(tmp_path: Path) -> None:
