@@ -10,7 +10,7 @@ from engine.errors import EngineError
 from engine.evaluation.base import Report
 from engine.strategies.base import Proposal
 
-EditKind = Literal["start", "pause", "resume", "finish", "cancel", "deadline", "extend", "cancel_trial"]
+EditKind = Literal["start", "pause", "resume", "finish", "cancel", "deadline", "extend", "cancel_trial", "propose"]
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,10 @@ class Edit:
     """Something a person (or the clock, recorded) did to the search.
 
     Attributes:
-        kind: start, pause, resume, finish (keep results), cancel, deadline (minutes are up), extend, cancel_trial.
-        payload: extend {"trials": n more}, cancel_trial {"trial": number}, else empty.
+        kind: start, pause, resume, finish (keep results), cancel, deadline (minutes are up), extend, cancel_trial,
+            propose (a person's own architecture, to be the next trial).
+        payload: extend {"trials": n more}, cancel_trial {"trial": number}, propose {"choices": option by decision,
+            "parents": [trial numbers] and "why": a phrase where there are some}, else empty.
     """
 
     kind: EditKind
@@ -53,6 +55,11 @@ class Edit:
                 raise EngineError(
                     f"edit {self.kind} needs {{{needed!r}: a whole number above 0}}, received {received!r}"
                 )
+
+        if self.kind == "propose" and not isinstance(self.payload.get("choices"), Mapping):
+            raise EngineError(
+                f"edit propose needs {{'choices': {{decision: option}}}}, received {str(dict(self.payload))[:200]}"
+            )
 
     def to_json(self) -> dict[str, Any]:
         """{"kind": "edit", ...}, read back by `entry_from_json`."""
@@ -112,4 +119,17 @@ class Finish:
     cancelled: bool = False
 
 
-Action = Start | Promote | Stop | Finish
+@dataclass(frozen=True)
+class Refuse:
+    """A person's architecture is not tried; nothing else happens.
+
+    Attributes:
+        entry: number of the entry that proposed it.
+        reason: for people.
+    """
+
+    entry: int
+    reason: str
+
+
+Action = Start | Promote | Stop | Finish | Refuse

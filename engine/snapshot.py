@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import EngineError
 from engine.evaluation.base import Report
 from engine.history import TrialState
-from engine.log import Entry, Finish, Result, Stop
+from engine.log import Entry, Finish, Refuse, Result, Stop
 
 if TYPE_CHECKING:
     from engine.conductor import Conductor
@@ -51,6 +51,8 @@ def take(c: Conductor) -> dict[str, Any]:
         "ending": _finish_json(c._ending),
         "finish": _finish_json(c.finish),
         "stops": [asdict(s) for s in c._stops],
+        "refuses": [asdict(r) for r in c._refuses],
+        "proposed": [[entry, proposal.to_json()] for entry, proposal in c._proposed],
         "since_better": c._since_better,
         "failed": c._failed,
         "succeeded": c._succeeded,
@@ -97,10 +99,21 @@ def put_back(
     c._budget, c._exhausted, c._wait = state["budget"], state["exhausted"], state["wait"]
     c._ending, c.finish = _finish(state["ending"]), _finish(state["finish"])
     c._stops = [Stop(**s) for s in state["stops"]]
+    # states of before people could propose have neither
+    c._refuses = [Refuse(**r) for r in state.get("refuses", ())]
+    c._proposed = [(int(entry), _proposal(c, value)) for entry, value in state.get("proposed", ())]
     c._since_better, c._failed, c._succeeded = state["since_better"], state["failed"], state["succeeded"]
     c._last_failure = state["last_failure"]
     c.strategy.load(state["strategy"])
     c.schedule.load(state["schedule"])
+
+
+def _proposal(c: Conductor, value: Mapping[str, Any]) -> Proposal:
+    """Reads a proposal back; a database may have lost the order of its decisions, which `validate` restores."""
+    from engine.strategies.base import Proposal
+
+    proposal = Proposal.from_json(value)
+    return replace(proposal, architecture=c.context.space.validate(proposal.architecture.choices))
 
 
 def _finish_json(finish: Finish | None) -> dict[str, Any] | None:

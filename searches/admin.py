@@ -7,7 +7,7 @@ from typing import Any
 from django.contrib import admin
 from django.http import HttpRequest
 
-from searches.models import Artifact, Job, Search, Trial, Worker
+from searches.models import Artifact, Job, Search, Space, SpaceVersion, Trial, Worker
 
 
 class ReadOnly(admin.ModelAdmin):
@@ -69,3 +69,22 @@ class ArtifactAdmin(ReadOnly):
 
     list_display = ("id", "search_id", "kind", "bytes", "name", "created_at")
     list_filter = ("kind",)
+
+
+@admin.register(Space)
+class SpaceAdmin(ReadOnly):
+    """Saved search spaces of all people."""
+
+    list_display = ("id", "name", "owner", "archived", "created_at", "changed_at")
+    list_filter = ("archived",)
+    search_fields = ("name", "owner__username")
+    list_select_related = ("owner",)
+    exclude = ("share_token",)
+
+
+@admin.register(SpaceVersion)
+class SpaceVersionAdmin(ReadOnly):
+    """Their versions."""
+
+    list_display = ("id", "space_id", "number", "family", "created_at")
+    list_filter = ("family",)

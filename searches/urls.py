@@ -5,6 +5,8 @@ from django.urls import path
 from searches.api.events import events
 from searches.views import (
     actions,
+    architectures,
+    canvas,
     compare,
     create,
     datasets,
@@ -13,6 +15,7 @@ from searches.views import (
     insight,
     listing,
     overview,
+    spaces,
     trial,
     trials,
     workers,
@@ -30,6 +33,20 @@ urlpatterns = [
     path("searches/<int:id>/do/<slug:action>/", actions.action, name="action"),
     path("datasets/", datasets.dataset_list, name="datasets"),
     path("workers/", workers.worker_list, name="workers"),
+    # -- search spaces
+    path("spaces/", spaces.space_list, name="spaces"),
+    path("spaces/new/", canvas.space_new, name="space_new"),
+    path("spaces/size/", spaces.card_size, name="space_size"),
+    path("spaces/import/", spaces.space_import, name="space_import"),
+    path("spaces/save/", canvas.save, name="space_save"),
+    path("spaces/canvas/<slug:part>/", canvas.part, name="space_part"),
+    path("spaces/shared/<str:token>/", spaces.shared, name="space_shared"),
+    path("spaces/shared/<str:token>/copy/", spaces.shared_copy, name="space_shared_copy"),
+    path("spaces/<int:id>/", canvas.space, name="space"),
+    path("spaces/<int:id>/space.yaml", spaces.space_export, name="space_export"),
+    path("spaces/<int:id>/do/<slug:action>/", spaces.space_action, name="space_action"),
+    path("architectures/", architectures.architecture, name="architecture"),
+    path("architectures/propose/", architectures.propose, name="architecture_propose"),
     # -- the search page
     path("searches/<int:id>/", overview.detail, name="detail"),
     path("searches/<int:id>/trials/", trials.trial_table, name="trials"),

@@ -74,5 +74,6 @@ PRESETS = (
             "stem_stride": 4, "pool_after": (0, 1, 2, 3), "pool_last": True, "pool_size": 4, "pool": ("max",),
             "widen": (1, 2), "norm": ("batch",), "activation": ("relu",), "dense": (0,), "dropout": (0.0, 0.2),
         },
+        "signal",
     ),
 )  # fmt: skip

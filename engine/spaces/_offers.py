@@ -26,6 +26,7 @@ class Preset:
         summary: one line.
         reference: paper, year.
         options: values of the space's `Options`.
+        kind: the kind of data it was published for ("image", "text", ...); empty = any that the space serves.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Preset:
     summary: str
     reference: str
     options: Mapping[str, Any] = field(default_factory=dict)
+    kind: str = ""
 
 
 class Offers(ABC):

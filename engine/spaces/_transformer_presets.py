@@ -14,6 +14,7 @@ PRESETS = (
             "operation": ("conv1", "conv3", "conv5", "conv7", "max3", "avg3", "gru", "attention"),
             "position": ("learned",), "activation": ("relu",), "pool": ("mean", "max"), "dropout": (0.1, 0.3, 0.5),
         },
+        "text",
     ),
     Preset(
         "bert", "Small BERT encoders",
@@ -23,6 +24,7 @@ PRESETS = (
             "depth": (2, 4), "width": (128, 256, 512), "heads": (2, 4, 8), "ratio": (4,), "operation": ("attention",),
             "position": ("learned",), "activation": ("gelu",), "pool": ("first",), "dropout": (0.1,),
         },
+        "text",
     ),
     Preset(
         "vit-tiny", "ViT-Tiny",
@@ -33,6 +35,7 @@ PRESETS = (
             "patch": (2, 4, 16), "position": ("learned",), "activation": ("gelu",), "pool": ("first",),
             "dropout": (0.0, 0.1),
         },
+        "image",
     ),
     Preset(
         "hat", "Elastic encoder (HAT)",
@@ -43,6 +46,7 @@ PRESETS = (
             "operation": ("attention",), "position": ("sinusoidal",), "activation": ("relu",), "pool": ("mean",),
             "dropout": (0.1, 0.3),
         },
+        "text",
     ),
     Preset(
         "convolutional", "Convolutions over text",
@@ -53,5 +57,6 @@ PRESETS = (
             "operation": ("conv3", "conv5", "conv7", "sep3", "sep5", "sep7"), "activation": ("relu", "gelu"),
             "dropout": (0.1, 0.3, 0.5),
         },
+        "text",
     ),
 )  # fmt: skip

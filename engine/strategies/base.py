@@ -53,7 +53,7 @@ class Proposal:
         depends_on: trials that must end first.
         parents: trials it was made from.
         why: one phrase for people.
-        by: the strategy's name, or "person".
+        by: the strategy's name, "random", or "you" for what a person proposed.
     """
 
     architecture: Architecture

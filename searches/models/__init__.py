@@ -4,6 +4,7 @@ from searches.models.artifact import Artifact
 from searches.models.job import Claim, Job
 from searches.models.log import Event, LogEntry, LogLine, Snapshot
 from searches.models.search import Search
+from searches.models.space import Space, SpaceVersion
 from searches.models.trial import Point, Trial
 from searches.models.worker import Worker
 
@@ -17,6 +18,8 @@ __all__ = [
     "Point",
     "Search",
     "Snapshot",
+    "Space",
+    "SpaceVersion",
     "Trial",
     "Worker",
 ]

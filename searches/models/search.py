@@ -52,6 +52,10 @@ class Search(models.Model):
     origin = models.ForeignKey("self", null=True, blank=True, on_delete=models.SET_NULL, related_name="descendants")
     relation = models.CharField(max_length=10, choices=Relation.choices, default=Relation.NONE, blank=True)
     archived = models.BooleanField(default=False)
+    #: the saved space it began with; `config` holds that version's options in full
+    space_version = models.ForeignKey(
+        "SpaceVersion", null=True, blank=True, on_delete=models.SET_NULL, related_name="searches"
+    )
     #: one per rendered form: the second press of Start finds the first search
     submit_token = models.CharField(max_length=64, null=True, blank=True, unique=True)
 

@@ -17,7 +17,7 @@ from django.conf import settings
 from django.db import DatabaseError
 
 from engine.errors import EngineError
-from engine.log import Action, Finish, Promote, Start, Stop
+from engine.log import Action, Finish, Promote, Refuse, Start, Stop
 from searches.models import Job, Search, Snapshot, Trial
 from searches.services import finals, states
 from searches.services.conductors import Held, entries_next, load, shelf, trial_values
@@ -217,8 +217,11 @@ def _payload(held: Held, replicate: int) -> dict[str, Any]:
 
 
 def _act(write: Write, held: Held, action: Action) -> None:
-    """One action on a trial that exists."""
+    """One action on a trial that exists, or what is said of one that will not."""
     if isinstance(action, Start | Finish):
+        return
+    if isinstance(action, Refuse):
+        write.line("refused", f"an architecture proposed by hand is not tried: {action.reason}")
         return
     trial = Trial.objects.only(*TRIAL_FIELDS, "proposal").get(search_id=write.search.pk, number=action.trial)
     if trial.state in Trial.ENDED:  # it failed, or a person was faster; the log will tell the conductor

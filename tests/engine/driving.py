@@ -143,7 +143,7 @@ class Driver:
 
 
 def wild(settings: SearchConfig, seed: int, *, failures: float = 0.1, edits: float = 0.1) -> Recorded:
-    """A whole search with random finish order, failures, pauses, extensions and cancelled trials."""
+    """A whole search with random finish order, failures, pauses, extensions, cancellations, people's proposals."""
     driver, rng = Driver(settings, snapshots=True), np.random.default_rng(seed)
     driver.tell(Edit("start"))
     paused = False
@@ -152,13 +152,15 @@ def wild(settings: SearchConfig, seed: int, *, failures: float = 0.1, edits: flo
             return driver.out
         chance = rng.random()
         if chance < edits or not driver.running:
-            kind = "resume" if paused else str(rng.choice(["pause", "extend", "cancel_trial"]))
+            kind = "resume" if paused else str(rng.choice(["pause", "extend", "cancel_trial", "propose"]))
             match kind:
                 case "pause" | "resume":
                     paused = not paused
                     driver.tell(Edit("resume" if kind == "resume" else "pause"))
                 case "extend":
                     driver.tell(Edit("extend", {"trials": 1}))
+                case "propose":
+                    driver.tell(Edit("propose", {"choices": driver.out.conductor.context.space.sample(rng).choices}))
                 case _:
                     driver.tell(
                         Edit("cancel_trial", {"trial": int(rng.integers(1, len(driver.out.conductor.history) + 1))})
