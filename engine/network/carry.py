@@ -76,7 +76,8 @@ def carry(parent: NetworkPlan, child: NetworkPlan, null: Collection[str] = ()) -
         parent: the smaller network.
         child: the larger one; nodes of the same id are the same part.
         null: nodes of the child alone (a norm, or a convolution or dense layer without one) that begin as zero, as the
-            end of a branch that is added to something. All other new layers begin as the identity.
+            end of a branch that is added to something; what leads to nothing else begins fresh. All other new layers
+            begin as the identity.
 
     Returns:
         Tensors by name, as in `Morphism.weights`: those not named are the parent's.
@@ -103,6 +104,13 @@ class _Carrier:
         for node in child.nodes:
             for source in node.inputs:
                 self.readers.setdefault(source, []).append(node)
+        # new nodes that nothing but a zero reads: a branch up to its end
+        self.wild: set[str] = set()
+        for node in reversed(child.nodes):
+            readers = self.readers.get(node.id, [])
+            ends = all(r.id in self.wild or (r.id in null and r.id not in parent.by_id) for r in readers)
+            if readers and ends and node.id not in parent.by_id and node.id not in null:
+                self.wild.add(node.id)
         # a parent's tensor under the name of the one it equals in use
         self.alias: dict[str, str] = {"input": "input"}
         for node in parent.nodes:
@@ -126,8 +134,8 @@ class _Carrier:
         role = OPERATIONS[node.op].role
         if node.id in self.null and node.id not in self.parent.by_id:
             return self._nothing(node)
-        if _WILD in inputs:
-            raise _Refused  # only a zero behind it hides what is fresh
+        if node.id in self.wild:
+            return self._fresh(node)
         if role == "sum":
             return self._sum(node, inputs)
         if _passes(node):
@@ -194,14 +202,7 @@ class _Carrier:
     def _new(self, node: Node, inputs: list[_Value]) -> _Value:
         """A node that the parent lacks: it hands its input on, or something behind it does away with it."""
         x = inputs[0]
-        convolution = node.op in _CONVS[:2] or node.op in _SEPARABLE
-        if (convolution or node.op == "linear") and all(r.id in self.null for r in self.readers[node.id]):
-            names = ("depthwise.weight", "pointwise.weight") if node.op in _SEPARABLE else ("weight",)
-            self._fill(node, dict.fromkeys(names, Made()))
-            if node.args["bias"]:
-                self._fill(node, {names[-1].replace("weight", "bias"): Made()})
-            return _WILD
-        if convolution:
+        if node.op in _CONVS[:2] or node.op in _SEPARABLE:
             kernel, padding = _number(node, "kernel_size"), _number(node, "padding")
             if (
                 node.args["stride"] != 1
@@ -227,6 +228,24 @@ class _Carrier:
             if whole and all(side % kernel == 0 for side in sides):
                 return replace(x, averaged=True)
         raise _Refused
+
+    def _fresh(self, node: Node) -> _Value:
+        """A new node that only a zero behind it reads: its weights are as initialized."""
+        operation = OPERATIONS[node.op]
+        if operation.kind == "norm" and node.args.get("affine", True):
+            inner = "norm." if node.op == "layer_norm" else ""
+            names = [f"{inner}weight", f"{inner}bias"]
+            names += ["running_mean", "running_var", "num_batches_tracked"] if node.op in _BATCH else []
+        elif node.op in _SEPARABLE:
+            names = ["depthwise.weight", "pointwise.weight"] + ["pointwise.bias"] * bool(node.args["bias"])
+        elif node.op in _CONVS or node.op == "linear":
+            names = ["weight"] + ["bias"] * bool(node.args["bias"])
+        elif operation.stateless or operation.train_only:
+            names = []
+        else:
+            raise _Refused
+        self._fill(node, dict.fromkeys(names, Made()))
+        return _WILD
 
     def _nothing(self, node: Node) -> _Value:
         """A node that begins as zero; what stands before it is as fresh."""
