@@ -15,10 +15,11 @@ TEXT = [(ink, ground) for ink in ("ink", "ink-2", "ink-3", "accent") for ground 
 TEXT += [(f"st-{s}-ink", g) for s in ("running", "done", "early", "failed", "wait") for g in GROUNDS]
 TEXT += [("accent-ink", "accent"), ("accent-ink", "accent-hover"), ("bg", "ink")]
 TEXT += [("st-early-ink", "warn-wash"), ("st-failed-ink", "fail-wash"), ("st-done-ink", "done-wash")]
-TEXT += [(ink, f"op-{kind}") for ink in ("ink", "ink-2") for kind in ("conv", "sep", "pool", "dense", "cell", "plain")]
+KINDS = ("conv", "sep", "pool", "dense", "cell", "attention", "embed", "recurrent", "plain")
+TEXT += [(ink, f"op-{kind}") for ink in ("ink", "ink-2") for kind in KINDS]
 # Marks and borders of controls: 3:1 (1.4.11).
 MARKS = [(f"st-{s}", "bg") for s in ("running", "done", "early", "failed", "wait")]
-MARKS += [(f"op-{kind}-edge", "bg") for kind in ("conv", "sep", "pool", "dense", "cell", "plain")]
+MARKS += [(f"op-{kind}-edge", "bg") for kind in KINDS]
 MARKS += [(f"cat-{i}", "bg") for i in range(1, 9)]
 MARKS += [("line-input", "bg"), ("line-input", "bg-raise"), ("axis", "bg"), ("ghost", "bg"), ("accent", "bg")]
 # Okabe-Ito's orange and sky blue on white: areas, or with a label beside them, only.
@@ -72,7 +73,7 @@ def test_running_and_convolution_are_not_the_accent():
 def test_every_token_used_in_the_styles_exists():
     folder = TOKENS.parent
     names = set(re.findall(r"(--[\w-]+)\s*:", TOKENS.read_text()))
-    local = {"--p", "--c", "--k", "--h", "--n", "--tc"}  # given by the element that uses them
+    local = {"--p", "--c", "--k", "--h", "--n", "--tc", "--most", "--right", "--gap"}  # given by the element that uses them
     for sheet in folder.glob("*.css"):
         used = set(re.findall(r"var\((--[\w-]+)", sheet.read_text()))
         assert used <= names | local, f"{sheet.name}: {sorted(used - names - local)}"

@@ -1,18 +1,19 @@
-/* arch-difference.js: differenceDrawing(pictures, labels, width) -> svg. Networks over each other on the same columns.
+/* arch-difference.js: differenceDrawing(plans, labels, width) -> [svg]: rows of networks (arch-layout.js) over each other on the same columns; more
+   than fits goes on in the next drawing. differing(plans) -> bool.
    Columns are aligned by `group`, then by the sort of step inside it (longest common subsequence); the first network is the reference and
    quiet. In the others: coloured outline = other operation, bold shape = other size, two bars = absent; columns with any difference
    have a grey ground. Skip connections are compared by the columns they join. */
 import { s } from "./dom.js";
-import { arrange, isJoin, shapeWords, words } from "./arch-layout.js";
+import { isJoin, shapeWords, words } from "./arch-layout.js";
 import { block, dot, headDown, headRight, heights, join, path, round, text, widthOf } from "./arch-parts.js";
 
-const SORTS = { conv: "op", sep: "op", identity: "op", zero: "op", other: "op", norm: "norm", act: "act" };
-const DASHES = { solid: "", dash: "6 3", dot: "2 2", dashdot: "6 2 2 2" };
+const SORTS = { conv: "op", sep: "op", identity: "op", zero: "op", other: "op", attention: "op", recurrent: "op", norm: "norm", act: "act" };
+export const DASHES = { solid: "", dash: "6 3", dot: "2 2", dashdot: "6 2 2 2" };
 const LANE = 22;
 
-const sortOf = (node) => SORTS[node.kind] || node.kind;
-const operation = (node) => `${node.kind}|${node.title}|${node.detail || ""}|${node.repeat || 1}`;
-const shapeOf = (node) => (node.shape || []).join("×");
+export const sortOf = (node) => SORTS[node.kind] || node.kind;
+export const operation = (node) => `${node.kind}|${node.title}|${node.detail || ""}|${node.repeat || 1}`;
+export const shapeOf = (node) => (node.shape || []).join("×");
 
 /** The shape that is written under a step: of those that can change it, while there is any space. */
 function under(node) {
@@ -81,64 +82,116 @@ function skips(plan, columnOf) {
   return out;
 }
 
-export function differenceDrawing(pictures, labels, width) {
-  const plans = pictures.map(arrange);
+/** Whether anything differs between them: an operation, a size, a way beside the row. */
+export function differing(plans) {
+  const columns = columnsOf(plans);
+  if (columns.some((column) => new Set(column.nodes.map((node) => (node ? `${operation(node)} ${shapeOf(node)}` : "-"))).size > 1)) return true;
+  const ways = plans.map((plan, r) => {
+    const joined = skips(plan, new Map(columns.flatMap((column, i) => (column.nodes[r] ? [[column.nodes[r].id, i]] : []))));
+    return [...joined].map(([key, item]) => `${key} ${item.nodes.map((node) => operation(node)).join()}`).sort().join("\n");
+  });
+  return new Set(ways).size > 1;
+}
+
+/** Width at the left for the names of the networks. */
+export const nameRoom = (labels) => Math.max(96, ...labels.flatMap((label) => [widthOf(label.name) * 1.12 + 44, ...(label.notes || []).map((line) => widthOf(line) + 16)]));
+
+/** A network's line and name, at the left of its row or (narrow) over it. */
+export function nameOf(g, label, r, narrow, x, y) {
+  g.style.setProperty("--tc", `var(--${label.role || `cat-${(r % 8) + 1}`})`);
+  const dash = DASHES[label.dash || Object.keys(DASHES)[r % 4]];
+  g.append(s("path", { d: `M${x},${y}h20`, class: "key", "stroke-dasharray": dash }), text(x + 28, y + 4, label.name, "t1b", "start"));
+  if (narrow) g.append(text(x + 38 + widthOf(label.name) * 1.08, y + 4, (label.notes || []).join(", "), "lab", "start"));
+  else (label.notes || []).forEach((line, i) => g.append(text(0, y + 22 + 16 * i, line, "lab", "start")));
+}
+
+/** Columns behind which a drawing may end: no way beside a row leads over the cut. */
+function ranges(columns, plans, wide, room) {
+  const open = new Array(columns.length).fill(true);
+  plans.forEach((plan, r) => {
+    const columnOf = new Map(columns.flatMap((column, i) => (column.nodes[r] ? [[column.nodes[r].id, i]] : [])));
+    for (const item of plan.items) {
+      const [a, b] = [columnOf.get(item.from), columnOf.get(item.to)];
+      for (let i = a ?? 0; i < (b ?? Math.min(columns.length, (a ?? 0) + 2)); i += 1) open[i] = false;
+    }
+  });
+  const ends = [...open.keys()].filter((i) => open[i] && i < columns.length - 1).map((i) => i + 1);
+  const need = (a, b) => wide.slice(a, b).reduce((sum, w) => sum + w, 0) + 18 * (b - a - 1);
+  const out = [];
+  let [start, last] = [0, 0];
+  for (const end of [...ends, columns.length]) {
+    if (last > start && need(start, end) > room) {
+      out.push([start, last]);
+      start = last;
+    }
+    last = end;
+  }
+  return [...out, [start, columns.length]];
+}
+
+export function differenceDrawing(plans, labels, width) {
   const columns = columnsOf(plans);
   const narrow = width < 720;
-  const left = narrow ? 2 : Math.max(96, ...labels.flatMap((label) => [widthOf(label.name) * 1.12 + 44, ...(label.notes || []).map((line) => widthOf(line) + 16)]));
-  const tall = plans.map((plan) => heights(plan.nodes.values(), 58, 32, 11));
-
-  const different = columns.map((column) => new Set(column.nodes.map((node) => (node ? operation(node) : "-"))).size > 1);
-  const shapes = columns.map((column) => new Set(column.nodes.filter(Boolean).map(shapeOf)).size > 1);
+  const left = narrow ? 2 : nameRoom(labels);
   const room = (node) => (isJoin(node) ? 18 : Math.max(44, ...words(node).lines.map((line) => widthOf(line) + 12), widthOf(under(node)) - 8));
   const wide = columns.map((column) => Math.max(...column.nodes.filter(Boolean).map(room)));
-  const gap = Math.min(60, Math.max(18, (width - left - 10 - wide.reduce((a, b) => a + b, 0)) / Math.max(1, columns.length - 1)));
+  const tall = plans.map((plan) => heights(plan.nodes.values(), 58, 32, 11));
+  const lanes = plans.map((plan) => plan.lanes);
+  const parts = ranges(columns, plans, wide, width - left - 24);
+  return parts.map(([a, b]) => {
+    const before = plans.map((_, r) => columns.slice(0, a).map((column) => column.nodes[r]).filter(Boolean).at(-1) || null);
+    return stretchOf(columns.slice(a, b), { plans, labels, width, left, narrow, wide: wide.slice(a, b), tall, lanes, before });
+  });
+}
+
+/** One drawing of some columns. */
+function stretchOf(columns, { plans, labels, width, left, narrow, wide, tall, before }) {
+  const different = columns.map((column) => new Set(column.nodes.map((node) => (node ? operation(node) : "-"))).size > 1);
+  const shapes = columns.map((column) => new Set(column.nodes.filter(Boolean).map(shapeOf)).size > 1);
+  const follows = before.some(Boolean) ? 18 : 0;
+  const gap = Math.min(60, Math.max(18, (width - left - 10 - follows - wide.reduce((a, b) => a + b, 0)) / Math.max(1, columns.length - 1)));
   const X = [];
-  let x = left + (narrow ? 0 : 8);
+  let x = left + follows + (narrow ? 0 : 8);
   for (const w of wide) {
     X.push(x);
     x += w + gap;
   }
   const W = Math.ceil(x - gap + 8);
 
-  const top = 24;
-  const rows = plans.map((plan) => {
-    const lanes = plan.lanes.length ? plan.lanes.reduce((sum, lane) => sum + (lane.blocks ? 26 : 12), 0) : 0;
-    return (narrow ? 30 : 8) + lanes + 10 + 58 + 26;
+  const columnOf = plans.map((plan, r) => new Map(columns.flatMap((column, i) => (column.nodes[r] ? [[column.nodes[r].id, i]] : []))));
+  const joined = plans.map((plan, r) => skips(plan, columnOf[r]));
+  // only the lanes that are used in these columns take room
+  const used = joined.map((items) => [...new Set([...items.values()].map((item) => item.lane))].sort((p, q) => p - q));
+  const lanes = plans.map((plan, r) => {
+    let up = 29 + 8;
+    return new Map(used[r].map((lane) => {
+      const room = plan.lanes[lane].blocks ? 22 : 6;
+      const at = up + room / 2;
+      up += room + 6;
+      return [lane, at];
+    }));
   });
+  const top = 24;
+  const rows = plans.map((plan, r) => (narrow ? 30 : 8) + used[r].reduce((sum, lane) => sum + (plan.lanes[lane].blocks ? 28 : 12), 0) + 10 + 58 + 26);
   const H = top + rows.reduce((a, b) => a + b, 0) + 4;
   const names = [...new Set(columns.filter((_, i) => different[i] || shapes[i]).map((column) => column.group).filter(Boolean))];
-  const svg = s("svg", { width: W, height: H, viewBox: `0 0 ${W} ${H}`, class: "arch diff", role: "img",
-    "aria-label": names.length ? `${labels.map((label) => label.name).join(", ")}: they differ in ${names.join(", ")}` : "The networks do not differ" });
+  const svg = s("svg", { width: W, height: H, viewBox: `0 0 ${W} ${H}`, class: "arch diff", role: "group",
+    "aria-label": names.length ? `${labels.map((label) => label.name).join(", ")}: they differ in ${names.join(", ")}` : "The networks do not differ here" });
 
   columns.forEach((column, i) => {
     if (different[i]) svg.append(s("rect", { x: round(X[i] - 7), y: 20, width: round(wide[i] + 14), height: H - 20, class: "band" }));
   });
   groupNames(svg, columns, X, wide, different);
-
-  const columnOf = plans.map((plan, r) => new Map(columns.flatMap((column, i) => (column.nodes[r] ? [[column.nodes[r].id, i]] : []))));
-  const joined = plans.map((plan, r) => skips(plan, columnOf[r]));
   let start = top;
   plans.forEach((plan, r) => {
-    const lanes = [];
-    let up = 29 + 8;
-    for (const lane of plan.lanes) {
-      const room = lane.blocks ? 22 : 6;
-      lanes.push(up + room / 2);
-      up += room + 6;
-    }
     const y = start + rows[r] - 26 - 29;
     const label = labels[r] || { name: `network ${r + 1}` };
     const g = s("g");
-    g.style.setProperty("--tc", `var(--${label.role || `cat-${(r % 8) + 1}`})`);
     svg.append(g);
     if (r) g.append(path(`M0,${start + 0.5}H${W}`, "base"));
-    const dash = DASHES[label.dash || Object.keys(DASHES)[r % 4]];
     const [lx, ly] = narrow ? [2, start + 14] : [0, y - 14];
-    g.append(s("path", { d: `M${lx},${ly}h20`, class: "key", "stroke-dasharray": dash }), text(lx + 28, ly + 4, label.name, "t1b", "start"));
-    if (narrow) g.append(text(lx + 38 + widthOf(label.name) * 1.08, ly + 4, (label.notes || []).join(", "), "lab", "start"));
-    else (label.notes || []).forEach((line, i) => g.append(text(0, y + 8 + 16 * i, line, "lab", "start")));
-    row(g, { columns, r, X, wide, y, lanes, tall: tall[r], joined, shapes });
+    nameOf(g, label, r, narrow, lx, ly);
+    row(g, { columns, r, X, wide, y, lanes: lanes[r], tall: tall[r], joined, shapes, entry: before[r] ? { end: X[0] - follows, node: before[r] } : null });
     start += rows[r];
   });
   return svg;
@@ -163,9 +216,9 @@ function groupNames(svg, columns, X, wide, different) {
   }
 }
 
-function row(g, { columns, r, X, wide, y, lanes, tall, joined, shapes }) {
+function row(g, { columns, r, X, wide, y, lanes, tall, joined, shapes, entry }) {
   const reference = (i) => columns[i].nodes[0];
-  let before = null;
+  let before = entry;
   columns.forEach((column, i) => {
     const node = column.nodes[r];
     if (!node) {
@@ -194,7 +247,7 @@ function row(g, { columns, r, X, wide, y, lanes, tall, joined, shapes }) {
     const [a, b] = key.split(">").map(Number);
     const same = joined[0].get(key);
     const cls = r && !same ? "hot" : "";
-    const lane = y - lanes[item.lane];
+    const lane = y - lanes.get(item.lane);
     const from = X[a] + wide[a] + 5;
     const target = columns[b].nodes[r];
     const to = X[b] + wide[b] / 2;

@@ -1,11 +1,14 @@
-/* arch-horizontal.js: drawHorizontal(graph, width, options) -> {svg, least}: the wide drawing; cost bars stand under their columns.
+/* arch-horizontal.js: drawHorizontal(graph, width, options) -> {svg, least, width, height, rows}: the wide drawing; cost bars stand under
+   their columns. What is too long for one row goes on in the next, cut where no way beside the spine leads over the cut (options.wrap).
    options: bars (true), left (room for the names of the bars), pixels (input image, 64 values), label, plain (an inside: no image, no shapes), most (gap unit)
-   `least` is the width it needs: the svg is that wide where `width` is less. */
+   `least` is the width it needs in one row; the svg is wider than `width` only where it cannot be cut. */
 import { s } from "./dom.js";
-import { arrange, costs, isJoin, shapeWords, stretch, words } from "./arch-layout.js";
+import { arrange, costs, cuts, isJoin, part, shapeWords, stretch, words } from "./arch-layout.js";
 import { block, classOf, dot, headDown, headRight, heights, image, join, path, round, si, text, widthOf } from "./arch-parts.js";
 
 const LANE_BLOCK = 22;
+const COSTS = [["n_macs", "multiply-adds"], ["n_params", "parameters"]];
+const sum = (list) => list.reduce((a, b) => a + b, 0);
 
 export const laneWords = (node) => [node.title, node.detail].filter(Boolean).join(" ");
 const laneWidth = (node) => (isJoin(node) ? 18 : Math.max(36, widthOf(laneWords(node)) + 14));
@@ -36,23 +39,80 @@ function edges(plan, plain, compact) {
   });
 }
 
-export function drawHorizontal(graph, width, options = {}) {
-  const { bars = true, plain = false, pixels = null, label = "network", most = 76 } = options;
-  const left = options.left ?? (bars ? 88 : 2);
-  const plan = arrange(graph);
-  const height = heights(plan.nodes.values(), plain ? 36 : 68);
+/** Sizes of everything in one stretch of a plan, and the least width it needs. */
+function measured(plan, { plain, height, left, more }) {
   const box = new Map(plan.spine.map((id) => [id, sizes(plan.nodes.get(id), plain, height)]));
-  const blocks = plan.spine.reduce((sum, id) => sum + box.get(id).w, 0);
+  const blocks = sum(plan.spine.map((id) => box.get(id).w));
   const stacked = plan.spine.some((id) => plan.nodes.get(id).repeat > 1) ? 8 : 0;
-  const free = width - left - 3 - blocks - stacked;
+  const fixed = left + 3 + blocks + stacked + (more ? 22 : 0);
+  const layout = (compact) => {
+    const edge = edges(plan, plain, compact);
+    return { edge, floor: widened(plan, box, edge.map((e) => e.least)) };
+  };
+  return { box, stacked, fixed, layout, least: fixed + sum(layout(true).floor) };
+}
 
-  let edge = edges(plan, plain, false);
-  const least = () => edge.map((e) => e.least);
-  const sum = (list) => list.reduce((a, b) => a + b, 0);
-  if (sum(least()) > free) edge = edges(plan, plain, true);
-  const floor = widened(plan, box, least());
+/** Stretches of the spine, each at most `width` wide where it can be, as even as they get. */
+function inRows(plan, width, measure) {
+  const open = cuts(plan);
+  const ends = open.map((free, i) => (free ? i + 1 : 0)).filter((end) => end && end < plan.spine.length);
+  const known = new Map();
+  const wide = (a, b) => {
+    if (!known.has(`${a} ${b}`)) known.set(`${a} ${b}`, measure(part(plan, a, b), a > 0, b < plan.spine.length).least);
+    return known.get(`${a} ${b}`);
+  };
+  const fill = (most) => {
+    const rows = [];
+    let start = 0;
+    let last = 0;
+    for (const end of [...ends, plan.spine.length]) {
+      if (last > start && wide(start, end) > most) {
+        rows.push([start, last]);
+        start = last;
+      }
+      last = end;
+    }
+    return [...rows, [start, plan.spine.length]];
+  };
+  const rows = fill(width);
+  let [low, high] = [width / 3, width];
+  while (high - low > 12) {
+    const middle = (low + high) / 2;
+    if (fill(middle).length > rows.length) low = middle;
+    else high = middle;
+  }
+  return fill(high);
+}
+
+export function drawHorizontal(graph, width, options = {}) {
+  const { bars = true, plain = false, pixels = null, label = "network", most = 76, wrap = true } = options;
+  const left = options.left ?? (bars ? 88 : 2);
+  const plan = options.plan || arrange(graph);
+  const height = heights(plan.nodes.values(), plain ? 36 : 68);
+  const inner = (follows) => (follows ? Math.max(left, plain ? 26 : 56) : left);
+  const whole = measured(plan, { plain, height, left, more: false });
+  const rows = wrap && whole.least > width ? inRows(plan, width, (one, follows, more) => measured(one, { plain, height, left: inner(follows), more })) : [[0, plan.spine.length]];
+  const scale = new Map(COSTS.map(([name]) => [name, Math.max(1, ...costs(plan, name).values())]));
+  const svg = s("svg", { class: "arch", role: "group", "aria-label": label });
+  let [y, W] = [0, 0];
+  rows.forEach(([a, b], r) => {
+    const one = rows.length > 1 ? part(plan, a, b) : plan;
+    const before = a ? plan.nodes.get(plan.spine[a - 1]) : null;
+    const row = drawRow(svg, one, { y, width, bars, plain, pixels, height, most, graph, scale, before, left: inner(a > 0), more: b < plan.spine.length, many: rows.length > 1 });
+    y = row.bottom + (r < rows.length - 1 ? 20 : 0);
+    W = Math.max(W, row.W);
+  });
+  for (const [name, value] of Object.entries({ width: W, height: y, viewBox: `0 0 ${W} ${y}` })) svg.setAttribute(name, value);
+  return { svg, least: whole.least, width: W, height: y, rows: rows.length };
+}
+
+/** One row: the stretch `plan`, from `y` downwards. */
+function drawRow(svg, plan, { y: top, width, bars, plain, pixels, height, most, graph, scale, before: entry, left, more, many }) {
+  const { box, stacked, fixed, layout } = measured(plan, { plain, height, left, more });
+  const free = width - fixed;
+  let { edge, floor } = layout(false);
+  if (sum(floor) > free) ({ edge, floor } = layout(true));
   const gaps = stretch(floor, edge.map((e) => e.weight), free, most);
-
   const X = new Map();
   let x = left;
   plan.spine.forEach((id, i) => {
@@ -60,7 +120,7 @@ export function drawHorizontal(graph, width, options = {}) {
     X.set(id, x);
     x += box.get(id).w;
   });
-  const W = Math.max(Math.ceil(x) + 3 + stacked, Math.min(width, bars ? width : 0));
+  const W = Math.max(Math.ceil(x) + 3 + stacked + (more ? 22 : 0), Math.min(width, bars ? width : 0));
 
   // lanes above the spine
   const half = Math.max(...plan.spine.map((id) => box.get(id).h / 2), 12);
@@ -71,14 +131,18 @@ export function drawHorizontal(graph, width, options = {}) {
     up += room + 10;
     return at;
   });
-  const y = (plan.lanes.length ? up - 4 : half + 8) + (stacked ? 4 : 0);
+  const y = top + (plan.lanes.length ? up - 4 : half + 8) + (stacked ? 4 : 0);
   const bottom = y + half;
-  const H = Math.ceil(bars ? bottom + 148 : bottom + 4);
-  const svg = s("svg", { width: W, height: H, viewBox: `0 0 ${W} ${H}`, class: "arch", role: "img", "aria-label": label });
   const wires = s("g");
   const front = s("g");
   svg.append(wires, front);
 
+  if (entry) {
+    const at = X.get(plan.spine[0]);
+    const [channels, space] = plain ? ["", ""] : shapeWords(entry);
+    wires.append(path(`M${round(at - (plain ? 20 : 46))},${round(y)}H${round(at - 5)}`, "wire"), headRight(at, y));
+    front.append(text(at - 26, y - 6, channels, "shape"), text(at - 26, y + 15, space, "shape2"));
+  }
   plan.spine.forEach((id, i) => {
     const node = plan.nodes.get(id);
     const { w, h, list, titles } = box.get(id);
@@ -87,9 +151,10 @@ export function drawHorizontal(graph, width, options = {}) {
     if (isJoin(node)) front.append(join(node, at + 9, y));
     else if (node.kind === "input" && !plain) front.append(image(node, at, y, w, pixels));
     else front.append(block(node, at, y, w, h, { before: before && !isJoin(before) ? box.get(before.id).h : before ? Math.max(h, height(before)) : h, words: list, titles }));
+    if (more && i === plan.spine.length - 1) wires.append(path(`M${round(at + w + (node.repeat > 1 ? 6 : 0))},${round(y)}H${round(at + w + 16)}`, "wire"), headRight(at + w + 21, y));
     if (!before) return;
     const start = X.get(before.id) + box.get(before.id).w + (before.repeat > 1 ? 6 : 0);
-    wires.append(path(`M${round(start)},${y}H${round(at - 5)}`, "wire"), headRight(at, y));
+    wires.append(path(`M${round(start)},${round(y)}H${round(at - 5)}`, "wire"), headRight(at, y));
     const { label: said, tap } = edge[i];
     if (!said) return;
     const middle = tap ? (start + 8 + at - 2) / 2 : (start + at) / 2 - 1;
@@ -98,8 +163,10 @@ export function drawHorizontal(graph, width, options = {}) {
   });
 
   drawLanes(plan, { X, box, y, above, wires, front, left });
-  if (bars) drawBars(svg, plan, { X, box, W, left, bottom, graph });
-  return { svg, least: left + 3 + blocks + stacked + sum(floor) };
+  if (!bars) return { W, bottom: Math.ceil(bottom + 4) };
+  const lines = many ? [bottom + 42, bottom + 92] : [bottom + 62, bottom + 130];
+  drawBars(svg, plan, { X, box, W, left, lines, graph, scale, first: !entry, tall: many ? 24 : 34 });
+  return { W, bottom: Math.ceil(lines[1] + 18) };
 }
 
 /** Room under a lane for the blocks that stand on it. */
@@ -171,7 +238,7 @@ function drawLanes(plan, { X, box, y, above, wires, front, left }) {
       continue;
     }
     const middle = X.get(item.to) + box.get(item.to).w / 2 + shift;
-    const top = isJoin(target) ? y - Math.sqrt(81 - shift * shift) : y - box.get(item.to).h / 2;
+    const top = isJoin(target) ? y - Math.sqrt(81 - shift * shift) : y - box.get(item.to).h / 2 - (target.repeat > 1 ? 6 : 0);
     wires.append(path(`M${round(cursor)},${round(lane)}H${round(middle - 8)}q8,0 8,8V${round(top - 5)}`, "wire skip"), headDown(middle, top));
   }
 }
@@ -194,19 +261,19 @@ function beside(x, w, crossing, low, high) {
   return x;
 }
 
-function drawBars(svg, plan, { X, box, W, left, bottom, graph }) {
-  const rows = [["n_macs", "multiply-adds", bottom + 62], ["n_params", "parameters", bottom + 130]];
-  for (const [name, words, base] of rows) {
+function drawBars(svg, plan, { X, box, W, left, lines, graph, scale, first, tall }) {
+  COSTS.forEach(([name, words], k) => {
+    const base = lines[k];
     const value = costs(plan, name);
-    const most = Math.max(1, ...value.values());
-    svg.append(text(0, base - 14, words, "lab", "start"), text(0, base + 1, si(graph[name] ?? [...value.values()].reduce((a, b) => a + b, 0)), "labv", "start"));
+    const most = scale.get(name);
+    if (first) svg.append(text(0, base - 14, words, "lab", "start"), text(0, base + 1, si(graph[name] ?? sum([...value.values()])), "labv", "start"));
     svg.append(path(`M${left},${Math.round(base) + 0.5}H${W - 2}`, "base"));
     const taken = [];
     for (const [id, amount] of [...value].sort((p, q) => q[1] - p[1])) {
       if (!amount) continue;
       const node = plan.nodes.get(id);
       const { w } = box.get(id);
-      const h = Math.max(1, (34 * amount) / most);
+      const h = Math.max(1, (tall * amount) / most);
       const middle = X.get(id) + w / 2;
       svg.append(s("rect", { x: round(X.get(id)), y: round(base - h), width: round(w), height: round(h), class: `cost ${isJoin(node) ? "k-conv" : classOf(node)}` },
         s("title", {}, `${amount.toLocaleString("en")} ${words}`)));
@@ -216,5 +283,5 @@ function drawBars(svg, plan, { X, box, W, left, bottom, graph }) {
       taken.push([middle - half, middle + half]);
       svg.append(text(middle, base + 15, number, "num-label"));
     }
-  }
+  });
 }

@@ -4,29 +4,34 @@
      spine   a longest path, drawn as the main row
      items   everything beside it: {nodes: [id], from: id|null, to: id|null, lane}; a skip connection has no nodes, a projection has one
      place   position along the spine (0, 1, ... for the spine; between them for nodes on a lane)
+   isChain(plan), part(plan, a, b), cuts(plan): whether this suits the graph, a stretch of it, where it may be cut into rows
    An edge with a title (cell spaces: the operation lies on the edge) becomes a node of its own.
    stretch(widths, least, weights, free, most) -> gaps;  words(node), kindOf(title), sizeOf(node), isJoin(node) */
 
 const KINDS = [
-  [/none|zero/i, "zero"], [/skip|identity/i, "identity"], [/sep|dil|depthwise|mbconv/i, "sep"], [/conv/i, "conv"],
+  [/none|zero/i, "zero"], [/skip|identity/i, "identity"], [/attention/i, "attention"], [/lstm|gru|recurrent/i, "recurrent"], [/embed/i, "embed"], [/sep|dil|depthwise|mbconv/i, "sep"], [/conv/i, "conv"],
   [/pool|avg|max/i, "pool"], [/linear|dense/i, "dense"], [/norm/i, "norm"], [/relu|gelu|silu/i, "act"], [/drop/i, "drop"],
 ];
 export const kindOf = (title) => KINDS.find(([pattern]) => pattern.test(title))?.[1] || "other";
-export const isJoin = (node) => node.kind === "add" || node.kind === "concat";
+export const isJoin = (node) => node.kind === "add" || node.kind === "concat" || node.kind === "mul";
 
 /** Extent in space of a node's output; 1 for vectors. */
 export const sizeOf = (node) => (node.shape && node.shape.length > 1 ? node.shape.at(-1) : 1);
 
-function opened(graph) {
+/** Nodes by id and edges as pairs. */
+export function opened(graph) {
   const nodes = new Map(graph.nodes.map((node) => [node.id, { ...node, kind: node.kind || "other" }]));
   const edges = [];
-  graph.edges.forEach((edge, i) => {
+  const times = new Map();
+  graph.edges.forEach((edge) => {
     if (!nodes.has(edge.source) || !nodes.has(edge.target)) return;
     if (!edge.title) {
       edges.push([edge.source, edge.target]);
       return;
     }
-    const id = `edge ${i}`;
+    const between = `${edge.source}>${edge.target}`;
+    times.set(between, (times.get(between) || 0) + 1);
+    const id = `${between} ${times.get(between)}`; // the same place has the same name in every network
     const [, title, detail] = edge.title.match(/^(.*?)\s+(\S*\d\S*)$/) || [null, edge.title, ""];
     nodes.set(id, { id, title, detail, kind: edge.kind || kindOf(edge.title), onEdge: true, group: "", n_params: edge.n_params || 0, n_macs: edge.n_macs || 0 });
     edges.push([edge.source, id], [id, edge.target]);
@@ -34,8 +39,19 @@ function opened(graph) {
   return { nodes, edges };
 }
 
+/** Neighbours by id. */
+export function links(nodes, edges) {
+  const into = new Map([...nodes.keys()].map((id) => [id, []]));
+  const out = new Map([...nodes.keys()].map((id) => [id, []]));
+  for (const [a, b] of edges) {
+    into.get(b).push(a);
+    out.get(a).push(b);
+  }
+  return { into, out };
+}
+
 /** Topological order; what is on a circle (never in a valid picture) comes last. */
-function ordered(nodes, into, out) {
+export function ordered(nodes, into, out) {
   const waits = new Map([...nodes.keys()].map((id) => [id, into.get(id).length]));
   const ready = [...nodes.keys()].filter((id) => !waits.get(id));
   const order = [];
@@ -73,7 +89,7 @@ function longest(order, allowed, into, nodes) {
 }
 
 /** What lies on some way from an input to the last node; a cell may have sums that nothing reaches, or that reach nothing. */
-function flowing(order, into, out, nodes) {
+export function flowing(order, into, out, nodes, main = false) {
   const walk = (start, next) => {
     const seen = new Set(start);
     const queue = [...start];
@@ -87,7 +103,8 @@ function flowing(order, into, out, nodes) {
     return seen;
   };
   const inputs = order.filter((id) => nodes.get(id).kind === "input");
-  const ends = order.filter((id) => nodes.get(id).kind === "output");
+  const outputs = order.filter((id) => nodes.get(id).kind === "output");
+  const ends = main ? outputs.filter((id) => !nodes.get(id).dashed) : outputs; // an auxiliary output is dashed
   const forward = walk(inputs.length ? inputs : order.slice(0, 1), out);
   const backward = walk(ends.length ? ends : order.filter((id) => !nodes.get(id).onEdge).slice(-1), into);
   return new Set(order.filter((id) => forward.has(id) && backward.has(id)));
@@ -95,17 +112,13 @@ function flowing(order, into, out, nodes) {
 
 export function arrange(graph) {
   const { nodes, edges } = opened(graph);
-  const into = new Map([...nodes.keys()].map((id) => [id, []]));
-  const out = new Map([...nodes.keys()].map((id) => [id, []]));
-  for (const [a, b] of edges) {
-    into.get(b).push(a);
-    out.get(a).push(b);
-  }
+  const { into, out } = links(nodes, edges);
   const order = ordered(nodes, into, out);
   const left = new Set(order);
   const used = flowing(order, into, out, nodes);
   for (const id of order) nodes.get(id).idle = used.size > 0 && !used.has(id);
-  const spine = longest(order, used.size ? used : left, into, nodes);
+  const main = flowing(order, into, out, nodes, true);
+  const spine = longest(order, main.size ? main : used.size ? used : left, into, nodes);
   const index = new Map(spine.map((id, i) => [id, i]));
   const drawn = new Set();
   const key = (a, b) => `${a}\n${b}`;
@@ -165,6 +178,39 @@ export function arrange(graph) {
   return { nodes, spine, items, lanes, taps, index, into, out };
 }
 
+/** Whether rows and lanes suit a plan: a main row with short ways beside it. Anything else is drawn in layers (arch-layers.js). */
+export function isChain(plan) {
+  const onSpine = new Set(plan.spine);
+  const beside = plan.nodes.size - plan.spine.length;
+  return plan.lanes.length <= 3 && beside <= 2 + plan.spine.length / 2 && plan.items.every((item) => {
+    if (item.nodes.some((id) => plan.nodes.get(id).idle)) return false;
+    const end = item.to === null ? item.nodes.length <= 6 && item.nodes.every((id) => plan.nodes.get(id).dashed) : onSpine.has(item.to);
+    return end && item.from !== null && onSpine.has(item.from) && (item.to === null || item.nodes.length <= 2);
+  });
+}
+
+/** The part of a plan whose spine is [a, b): what lies beside it comes along (no way may lead out of it). */
+export function part(plan, a, b) {
+  const spine = plan.spine.slice(a, b);
+  const own = new Set(spine);
+  const items = plan.items.filter((item) => own.has(item.from) || own.has(item.to)).map((item) => ({ ...item }));
+  const used = [...new Set(items.map((item) => item.lane))].sort((p, q) => p - q);
+  for (const item of items) item.lane = used.indexOf(item.lane);
+  const index = new Map([...plan.index].map(([id, place]) => [id, place - a]));
+  return { ...plan, spine, items, lanes: used.map((lane) => plan.lanes[lane]), index };
+}
+
+/** Places i in the spine behind which a row may end: no way beside the spine leads over it. */
+export function cuts(plan) {
+  const open = new Array(plan.spine.length).fill(true);
+  for (const item of plan.items) {
+    const from = item.from === null ? 0 : Math.floor(plan.index.get(item.from));
+    const to = item.to === null ? from + 2 : Math.ceil(plan.index.get(item.to));
+    for (let i = from; i < Math.min(to, open.length); i += 1) open[i] = false;
+  }
+  return open;
+}
+
 /** Gaps of at least `least`, in proportion to `weights`, that together fill `free` (or are at their least). No unit is over `most`. */
 export function stretch(least, weights, free, most = 60) {
   const gaps = (unit) => least.map((l, i) => Math.max(l, weights[i] * unit));
@@ -184,8 +230,8 @@ export function costs(plan, name) {
   const own = new Map(plan.spine.map((id) => [id, plan.nodes.get(id)[name] || 0]));
   for (const item of plan.items) {
     const value = item.nodes.reduce((sum, id) => sum + (plan.nodes.get(id)[name] || 0), 0);
-    if (!value) continue;
-    const at = Math.min(plan.spine.length - 1, Math.max(0, Math.ceil(item.to === null ? plan.spine.length - 1 : plan.index.get(item.to))));
+    if (!value || item.to === null) continue;
+    const at = Math.min(plan.spine.length - 1, Math.max(0, Math.ceil(plan.index.get(item.to))));
     own.set(plan.spine[at], own.get(plan.spine[at]) + value);
   }
   return own;

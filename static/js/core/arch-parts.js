@@ -1,11 +1,14 @@
-/* arch-parts.js: the pieces of a network's drawing (css/arch.css): text, block(), join(), image(), arrow(), si(), label(), spell(node) */
+/* arch-parts.js: the pieces of a network's drawing (css/arch.css): text, block(), join(), image(), heads, si(), spell(node);
+   every step is a <g class="node"> made by nodeGroup(node), nodeOf(g) gives the step back (arch-card.js shows it on hover and focus) */
 import { s } from "./dom.js";
 import { isJoin, shapeWords, sizeOf } from "./arch-layout.js";
 
 const CLASSES = {
   conv: "k-conv", sep: "k-sep", pool: "k-pool", dense: "k-dense", cell: "k-cell", drop: "k-plain", norm: "k-plain", act: "k-plain",
-  zero: "k-zero", identity: "k-plain", input: "k-input", output: "k-input", other: "k-pool", add: "k-join", concat: "k-join",
+  zero: "k-zero", identity: "k-plain", input: "k-input", output: "k-input", other: "k-pool", add: "k-join", concat: "k-join", mul: "k-join",
+  attention: "k-attention", embed: "k-embed", recurrent: "k-recurrent",
 };
+const JOINS = { add: ["sum", "M-4,0h8M0,-4v8"], concat: ["concatenation", "M-2.5,-4v8M2.5,-4v8"], mul: ["product", "M-3,-3l6,6M3,-3l-6,6"] };
 export const classOf = (node) => {
   const kind = node.kind === "output" && /linear|dense/i.test(node.title || "") ? "k-dense" : CLASSES[node.kind] || "k-pool";
   return `${kind}${node.dashed ? " dashed" : ""}${node.idle ? " idle" : ""}`;
@@ -37,10 +40,21 @@ export function spell(node) {
   if (channels) parts.push(`output ${space ? `${channels} × ${space}` : channels}`);
   if (node.n_params) parts.push(`${node.n_params.toLocaleString("en")} parameters`);
   if (node.n_macs) parts.push(`${node.n_macs.toLocaleString("en")} multiply-adds`);
+  if (node.repeat > 1) parts.push(`${node.repeat} times`);
   if (node.dashed) parts.push("in training only");
   if (node.idle) parts.push("without effect: it does not lie between input and output");
   return parts.join(", ");
 }
+
+const known = new WeakMap();
+/** The group of one step; it takes the focus by itself and is read out as `spell` says. */
+export function nodeGroup(node, attributes = {}) {
+  const said = isJoin(node) ? spell({ ...node, title: JOINS[node.kind][0], detail: "" }) : spell(node);
+  const g = s("g", { class: `node${node.opens ? " opens" : ""}`, role: node.opens ? "button" : "img", "aria-label": said, tabindex: "-1", "data-id": node.id, ...attributes });
+  known.set(g, node);
+  return g;
+}
+export const nodeOf = (g) => known.get(g);
 
 /** Height of a block by the spatial size of what it gives out, against the largest of the network. */
 export function heights(nodes, tall = 68, low = 36, step = 13) {
@@ -53,8 +67,8 @@ function lines(x, y, list, titles) {
 }
 
 /** A block centred on (x + w/2, y); `before` is the height of the node in front (pooling is a trapezoid). */
-export function block(node, x, y, w, h, { before = h, words, titles = 1, cls = "", vertical = false } = {}) {
-  const group = s("g", { class: "node" }, s("title", {}, spell(node)));
+export function block(node, x, y, w, h, { before = h, words, titles = 1, cls = "", vertical = false, lift = 0 } = {}) {
+  const group = nodeGroup(node);
   const op = `op ${classOf(node)} ${cls}`;
   const [left, top] = [round(x), round(y - h / 2)];
   if (node.repeat > 1) {
@@ -62,17 +76,22 @@ export function block(node, x, y, w, h, { before = h, words, titles = 1, cls = "
   }
   if (node.kind === "pool" && before !== h && !vertical) {
     group.append(path(`M${left},${round(y - before / 2)}L${round(x + w)},${top}V${round(y + h / 2)}L${left},${round(y + before / 2)}Z`, op));
+  } else if (node.kind === "attention") {
+    const c = Math.min(7, h / 4);
+    group.append(path(`M${left + c},${top}H${round(x + w - c)}l${c},${c}V${round(y + h / 2 - c)}l${-c},${c}H${left + c}l${-c},${-c}V${top + c}Z`, op));
   } else {
     group.append(s("rect", { x: left, y: top, width: round(w), height: round(h), rx: 3, class: op }));
+    if (node.kind === "embed") group.append(path(`M${left + 4},${top}v${round(h)}`, `op-line ${classOf(node)}`));
+    if (node.kind === "recurrent") group.append(path(`M${round(x + w - 6)},${top}c2,-9 -14,-9 -12,0`, `op-line ${classOf(node)}`));
   }
-  group.append(...lines(x + w / 2, y, words || [node.title], titles));
+  group.append(...lines(x + w / 2, y - lift, words || [node.title], titles));
   return group;
 }
 
 /** The picture that comes in, as its pixels; a signal as one row of them. */
 export function image(node, x, y, side, pixels = null) {
   const shape = node.shape || [];
-  const group = s("g", { class: "node" }, s("title", {}, spell(node)));
+  const group = nodeGroup(node);
   const flat = shape.length < 3;
   const cells = Math.min(8, Math.max(2, flat ? 8 : shape[1]));
   const rows = flat ? 1 : cells;
@@ -93,12 +112,11 @@ export function image(node, x, y, side, pixels = null) {
   return group;
 }
 
-/** Where lines meet: sum (+) or concatenation (two bars). */
+/** Where lines meet: sum (+), concatenation (two bars) or product (×). */
 export function join(node, x, y, cls = "") {
-  const sign = node.kind === "add" ? "M-4,0h8M0,-4v8" : "M-2.5,-4v8M2.5,-4v8";
-  return s("g", { class: "node", transform: `translate(${round(x)},${round(y)})` },
-    s("title", {}, node.kind === "add" ? spell({ ...node, title: "sum", detail: "" }) : spell({ ...node, title: "concatenation", detail: "" })),
-    s("circle", { r: 9, class: `joint ${node.idle ? "idle" : ""} ${cls}` }), path(sign, `joint-sign ${cls}`));
+  const g = nodeGroup(node, { transform: `translate(${round(x)},${round(y)})` });
+  g.append(s("circle", { r: 9, class: `joint ${node.idle ? "idle" : ""} ${node.dashed ? "dashed" : ""} ${cls}` }), path(JOINS[node.kind][1], `joint-sign ${cls}`));
+  return g;
 }
 
 export const headRight = (x, y, cls = "") => path(`M${round(x - 6)},${round(y - 3.5)}l6,3.5l-6,3.5z`, `head ${cls}`);
