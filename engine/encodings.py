@@ -35,7 +35,7 @@ from engine.spaces.base import SearchSpace
 
 Vector = NDArray[np.float64]
 #: ways through one graph beyond which `paths` counts no further
-MOST_PATHS = 20_000
+MOST_PATHS = 5_000
 
 
 class Places:

@@ -127,6 +127,7 @@ class MobileOptions(SpaceOptions):
         ),
         min_length=1, max_length=12,
         description="Stages from input to output: width, depth, stride; further fields hold for this stage alone.",
+        json_schema_extra={"yaml": True},
     )  # fmt: skip
     kernel: Scale[Kernel] = Field(
         (3, 5),

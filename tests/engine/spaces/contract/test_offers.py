@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -97,7 +98,7 @@ def test_uniform_sampling_reaches_all_of_a_small_subspace_alike(name):
     for decision in space.decisions(arch)[:2]:
         keep.pop(decision.name)
     small = space.restrict(keep)
-    everything = list(small.enumerate())
+    everything = list(islice(small.enumerate(), 401))
     if not 1 < len(everything) <= 400:
         return
     n = 40 * len(everything)
