@@ -73,11 +73,17 @@ class Cells:
         for look in self.times:
             if look[1]:
                 self.words[look] = look[1]
+            elif self.words[look][0].startswith("cell"):
+                self.words[look] = (self.words[look][0], _salient(self.nodes[self.drawn[look]], alone=len(plain) == 1))
         seen: Counter[tuple[str, str]] = Counter()
-        for look, (word, argument) in self.words.items():  # what differs in what its words do not say gets a number
+        for look, (word, argument) in self.words.items():  # what differs in what its words do not say is told apart
             seen[word, argument] += 1
-            if (number := seen[word, argument]) > 1:
-                self.words[look] = (word, f"{argument} ({number})".strip())
+            if seen[word, argument] > 1:
+                skip = OPERATIONS[self.nodes[self.drawn[look]][-1].op].role == "sum"
+                argument = f"{argument} {'with' if skip else 'no'} skip".strip()
+                seen[word, argument] += 1
+                number = f" ({seen[word, argument]})" if seen[word, argument] > 1 else ""
+                self.words[look] = (word, f"{argument}{number}")
 
     def title(self, look: Look) -> str:
         """Title of the drawing of its inside."""
@@ -129,7 +135,7 @@ def _core(nodes: list[Node]) -> Look | None:
 
 
 def _summary(plan: NetworkPlan, nodes: list[Node], outside: list[str]) -> tuple[str, str] | None:
-    """("MBConv", "5×5 ×6 SE") for an inverted bottleneck: its one depthwise convolution and how far it widens."""
+    """("MBConv", "5×5 e6 SE") for an inverted bottleneck: its one depthwise convolution and how far it widens."""
     deep = [n for n in nodes if n.args.get("groups", 1) != 1 and n.args.get("groups") == n.args.get("in_channels")]
     if len(deep) != 1 or len(outside) != 1 or len(deep[0].shape) < 2:
         return None
@@ -139,10 +145,21 @@ def _summary(plan: NetworkPlan, nodes: list[Node], outside: list[str]) -> tuple[
     said = [kernel_words(kernel, len(node.shape) - 1)] if isinstance(kernel, int) else []
     if (stride := node.args.get("stride", 1)) != 1:
         said.append(f"/{stride}")
-    said.append(f"×{wide:.3g}")
+    said.append(f"e{wide:.3g}")
     if any("squeeze" in n.op for n in nodes):
         said.append("SE")
     return "MBConv", " ".join(said)
+
+
+def _salient(nodes: list[Node], *, alone: bool) -> str:
+    """Words of the one operation that makes a small cell what it is, e.g. "attention 4 heads"; "" where there are more.
+
+    The only kind of cell of a network (`alone`) is told by what is special only, not by its convolutions.
+    """
+    kinds = ("attention", "recurrent") if alone else ("attention", "recurrent", "sep", "conv", "pool")
+    main = [n for n in nodes if OPERATIONS[n.op].kind in kinds and n.args.get("kernel_size", 0) != 1]
+    words = dict.fromkeys(" ".join(OPERATIONS[n.op].words(n.args)).strip() for n in main)
+    return next(iter(words)) if len(words) == 1 else ""
 
 
 def _reduces(plan: NetworkPlan, nodes: list[Node], outside: list[str]) -> bool:

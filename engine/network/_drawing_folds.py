@@ -15,8 +15,6 @@ READABLE = 24
 _WORTH = 4
 #: boxes of the longest block that is looked for
 LONGEST = 40
-#: a cell reads at most so many cells back within a run
-_LAGS = 2
 
 
 def fold_cells(boxes: list[Box], looks: Mapping[str, Any]) -> tuple[list[Box], bool]:
@@ -39,7 +37,7 @@ def fold_cells(boxes: list[Box], looks: Mapping[str, Any]) -> tuple[list[Box], b
     runs: list[list[Box]] = []
     for run in out:
         runs += _readable_from_outside(run, boxes)
-    two = any(len(_sources(run)) > 1 or len(run[0].inputs) > 1 for run in runs if len(run) > 1)
+    two = any(_reads_two(run, boxes) for run in runs)
     return _merge(runs), two
 
 
@@ -49,8 +47,15 @@ def _joins(run: list[Box], box: Box, looks: Mapping[str, Any], groups: Counter[s
     numbered = _stem(box.group) == _stem(last.group) and groups[box.group] == groups[last.group] == 1
     if not same or not (box.group == last.group or numbered) or last.id not in box.inputs:
         return False
-    before = [*([run[0].inputs[-1]] if len(run) == 1 and run[0].inputs else []), *(b.id for b in run)]
-    return set(box.inputs) <= {*before[-_LAGS:], *(run[0].inputs if len(run) == 1 else [])}
+    others = set(box.inputs) - {last.id}
+    if len(run) == 1:
+        return others <= set(run[0].inputs)
+    # either all of them read the same beside the one before, or each reads the two before it
+    constant = set(run[1].inputs) - {run[0].id}
+    before = {run[-2].id} & others
+    return (
+        others == constant or (len(run) == 2 or _sources(run) == {1, 2} or not constant) and others == before != set()
+    )
 
 
 def _sources(run: list[Box]) -> set[int]:
@@ -64,14 +69,21 @@ def _readable_from_outside(run: list[Box], boxes: list[Box]) -> list[list[Box]]:
     if len(run) == 1:
         return [run]
     inside = {box.id for box in run}
-    lags = _sources(run) | ({2} if len(run[0].inputs) > 1 else set())
+    two = 2 in _sources(run) or (len(run) == 2 and any(len(box.inputs) > 1 for box in run))
     for i, member in enumerate(run[:-1]):
         for user in boxes:
             if member.id not in user.inputs or user.id in inside:
                 continue
-            if run[-1].id not in user.inputs or len(run) - i not in lags:
+            if run[-1].id not in user.inputs or not two or len(run) - i != 2:
                 return [run[: i + 1], *_readable_from_outside(run[i + 1 :], boxes)]
     return [run]
+
+
+def _reads_two(run: list[Box], boxes: list[Box]) -> bool:
+    """Whether each cell of a run reads the two before it: seen in the run, or in what reads its last two."""
+    if len(run) < 2:
+        return False
+    return 2 in _sources(run) or any({run[-1].id, run[-2].id} <= set(box.inputs) for box in boxes)
 
 
 def _merge(runs: list[list[Box]]) -> list[Box]:

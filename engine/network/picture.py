@@ -6,6 +6,7 @@ follow each other are one node too, and `details` holds the drawings of what is 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from engine.network._drawing_box import Box, Costs, Insides, box_of, fold_tails, say_tails
@@ -25,6 +26,7 @@ def picture(plan: NetworkPlan) -> dict[str, Any]:
         "opens" is the title of the entry of "details" that draws its inside.
     """
     costs = node_costs(plan)
+    plan, masked = _without_masks(plan)
     cells = Cells.of(plan)
     insides = Insides()
     boxes = fold_tails(_boxes(plan, costs, cells, insides), plan.nodes[-1].id)
@@ -33,6 +35,8 @@ def picture(plan: NetworkPlan) -> dict[str, Any]:
     boxes, two = fold_cells(boxes, looks)
     if two:
         said.append("each cell reads the two before it")
+    if masked:
+        said.append("padding is left out wherever steps are mixed")
     boxes = fold_blocks(boxes, insides)
     inside_cells = cells.details(costs, insides)
     for entry in inside_cells:
@@ -46,6 +50,19 @@ def picture(plan: NetworkPlan) -> dict[str, Any]:
         "n_nodes": len(plan.nodes),
         "details": inside_cells + insides.entries,
     }
+
+
+def _without_masks(plan: NetworkPlan) -> tuple[NetworkPlan, bool]:
+    """A plan without the masks of padding: nearly everything reads them, and lines to all of it say nothing."""
+    masks = {node.id for node in plan.nodes if OPERATIONS[node.op].kind == "mask"}
+    if not masks:
+        return plan, False
+    nodes = tuple(
+        replace(node, inputs=tuple(i for i in node.inputs if i not in masks))
+        for node in plan.nodes
+        if node.id not in masks
+    )
+    return replace(plan, nodes=nodes), True
 
 
 def input_word(plan: NetworkPlan) -> str:

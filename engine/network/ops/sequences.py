@@ -126,13 +126,13 @@ def operations() -> list[Operation]:
     pure: dict[str, Any] = {"stateless": True, "keeps_zero": True}
     return [
         Operation(
-            "embedding", "dense", f"{_BLOCKS}:TokenEmbedding",
+            "embedding", "embed", f"{_BLOCKS}:TokenEmbedding",
             lambda a, s: (int(a["embedding_dim"]), _tokens(s, "an embedding")),
             lambda a, s, shape: (a["num_embeddings"] * a["embedding_dim"], 0),
             lambda a: ("embedding", f"{a['embedding_dim']} of {a['num_embeddings']:,} words"),
         ),
         Operation(
-            "padding_mask", "other", f"{_BLOCKS}:PaddingMask",
+            "padding_mask", "mask", f"{_BLOCKS}:PaddingMask",
             lambda a, s: (1, _tokens(s, "a padding mask") + int(a["extra"])), free, named("padding", "mask"),
             lambda a, s: {"extra": 0, **a}, stateless=True,
         ),
@@ -140,7 +140,7 @@ def operations() -> list[Operation]:
             "mask_steps", "other", f"{_BLOCKS}:MaskSteps", _kept("masking"), free, named("without padding"), **pure
         ),
         Operation(
-            "learned_position", "other", f"{_BLOCKS}:LearnedPosition", _kept("a positional encoding"),
+            "learned_position", "embed", f"{_BLOCKS}:LearnedPosition", _kept("a positional encoding"),
             lambda a, s, shape: (shape[0] * shape[1], 0), named("position", "learned"), _positioned,
         ),
         Operation(
@@ -148,7 +148,7 @@ def operations() -> list[Operation]:
             free, named("position", "sinusoidal"), _positioned, stateless=True,
         ),
         Operation(
-            "class_token", "other", f"{_BLOCKS}:ClassToken", _longer,
+            "class_token", "embed", f"{_BLOCKS}:ClassToken", _longer,
             lambda a, s, shape: (shape[0], 0), named("class token"), _channels("channels"),
         ),
         Operation(
@@ -156,7 +156,7 @@ def operations() -> list[Operation]:
             _channels("num_channels"),
         ),
         Operation(
-            "self_attention", "other", f"{_BLOCKS}:SelfAttention", _attention_shape, _attention_cost,
+            "self_attention", "attention", f"{_BLOCKS}:SelfAttention", _attention_shape, _attention_cost,
             lambda a: ("attention", f"{a['heads']} head{'s' if a['heads'] > 1 else ''}"), _channels("channels"),
         ),
         Operation(
@@ -164,7 +164,7 @@ def operations() -> list[Operation]:
             lambda a: (a["mode"], str(a["kernel_size"])), **pure,
         ),
         Operation(
-            "recurrent_layer", "other", f"{_BLOCKS}:RecurrentLayer", _layer_shape, _layer_cost,
+            "recurrent_layer", "recurrent", f"{_BLOCKS}:RecurrentLayer", _layer_shape, _layer_cost,
             lambda a: (a["kind"].upper(), f"{a['out_channels']}{', both ways' if a['bidirectional'] else ''}"),
             _layer_args,
         ),

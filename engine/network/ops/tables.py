@@ -28,7 +28,7 @@ def operations() -> list[Operation]:
     """The table's input."""
     return [
         Operation(
-            "table_input", "dense", f"{_BLOCKS}:TableInput", _embedded, _embedding_cost,
+            "table_input", "embed", f"{_BLOCKS}:TableInput", _embedded, _embedding_cost,
             lambda a: ("embeddings", f"of {sum(1 for c in a['cardinalities'] if c)} columns"),
         ),
     ]  # fmt: skip

@@ -90,7 +90,7 @@ def test_equal_cells_in_a_row_are_one_node():
     assert [(n["title"], n["repeat"]) for n in drawn["nodes"]] == [
         ("image", 1), ("cell 1", 3), ("cell 2", 1), ("cell 1", 1), ("global", 1),
     ]  # fmt: skip
-    assert [d["title"] for d in drawn["details"]] == ["cell 1, 4 times", "cell 2, once"]
+    assert [d["title"] for d in drawn["details"]] == ["cell 1 conv 3×3, 4 times", "cell 2, once"]
     assert drawn["details"][0]["edges"] == [
         {"source": "in0", "target": "stage1_cell0_sum", "title": "conv 3×3"},
         {"source": "in0", "target": "stage1_cell0_sum", "title": ""},
@@ -190,3 +190,42 @@ def test_an_operation_that_is_a_graph_opens_a_drawing_of_it(monkeypatch):
     drawn = picture(net.finish())
     assert [n["opens"] for n in drawn["nodes"][1:4]] == ["recurrent cell", "recurrent cell", "recurrent cell (2)"]
     assert [d["title"] for d in drawn["details"]] == ["recurrent cell", "recurrent cell (2)"]
+
+
+def test_masks_of_padding_are_said_and_not_drawn():
+    net = Assembler((11,), "int64")
+    mask = net.add("mask", "padding_mask", "input")
+    x = net.add("embedding", "embedding", "input", num_embeddings=30, embedding_dim=8)
+    for i in range(3):
+        part = {"group": f"block {i + 1}", "cell": f"block{i + 1}"}
+        y = net.add(f"block{i + 1}_attention", "self_attention", x, mask, **part, heads=2)
+        y = net.add(f"block{i + 1}_drop", "dropout", y, **part, p=0.1)
+        x = net.add(f"block{i + 1}_add", "add", x, y, **part)
+    x = net.add("mean", "mean_over_time", x, mask)
+    net.add("output", "linear", x, out_features=4)
+    drawn = picture(net.finish())
+    assert titles(drawn) == [
+        "text",
+        "embedding 8 of 30 words",
+        "cell attention 2 heads ×3",
+        "mean over time",
+        "linear 4",
+    ]
+    assert drawn["nodes"][2]["group"] == "blocks 1–3"
+    assert "padding" in drawn["caption"] and "two before" not in drawn["caption"]
+    assert [n["kind"] for n in drawn["details"][0]["nodes"]] == ["input", "attention", "drop", "add"]
+
+
+def test_an_inverted_bottleneck_is_called_by_what_is_chosen_in_it():
+    net = Assembler((16, 8, 8))
+    x = "input"
+    for i, (kernel, wide) in enumerate(((3, 3), (5, 6), (5, 6)), start=1):
+        cell, part = f"block{i}", {"group": f"block {i}", "cell": f"block{i}"}
+        y = net.add(f"{cell}_expand", "conv2d", x, **part, out_channels=16 * wide, kernel_size=1, bias=False)
+        y = net.add(f"{cell}_norm", "batch_norm2d", y, **part)
+        y = net.add(f"{cell}_deep", "depthwise_conv2d", y, **part, kernel_size=kernel)
+        y = net.add(f"{cell}_project", "conv2d", y, **part, out_channels=16, kernel_size=1, bias=False)
+        x = net.add(f"{cell}_add", "add", x, y, **part)
+    x = net.add("pool", "global_avg_pool2d", x)
+    drawn = picture(net.finish())
+    assert titles(drawn)[1:3] == ["MBConv 3×3 e3", "MBConv 5×5 e6 ×2"]
