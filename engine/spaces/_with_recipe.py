@@ -200,9 +200,11 @@ class WithRecipe(SearchSpace):
         """JSON with both parts."""
         return super().write(arch)
 
-    def _read(self, text: str) -> Architecture:
-        network = self.space.read(text)
-        return self._with(network, lambda d: d.options[0])
+    def read(self, text: str) -> Architecture:
+        """JSON with both parts; a network alone, in any writing of its space, gets the first option of each recipe."""
+        if RECIPE_PREFIX in text:
+            return super().read(text)
+        return self._with(self.space.read(text), lambda d: d.options[0])
 
     def outline(self) -> dict[str, Any]:
         """The space's, with the recipe as a place behind it."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from django.db.models import F, Q, QuerySet
 
+from engine.recipe import RECIPE_PREFIX
 from engine.spaces.base import make_space
 from searches.charts.base import TrialRow
 from searches.charts.curves import Curve
@@ -169,8 +170,14 @@ def spans(search: Search, now: Any) -> list[Span]:
     return listed
 
 
-def option_rows(search: Search, config: Any) -> tuple[list[OptionRow], int]:
-    """Accuracies of completed trials by option of each decision that was chosen in more than one way."""
+def option_rows(search: Search, config: Any, part: str = "") -> tuple[list[OptionRow], int]:
+    """Accuracies of completed trials by option of each decision that was chosen in more than one way.
+
+    Args:
+        search: whose trials.
+        config: its config.
+        part: "recipe" or "network": only those decisions; empty = all.
+    """
     from engine.data.spec import DataSpec
 
     space = make_space(config, DataSpec.model_validate(search.data_spec)) if search.data_spec else None
@@ -185,7 +192,8 @@ def option_rows(search: Search, config: Any) -> tuple[list[OptionRow], int]:
     out = []
     for name, options in order:
         chosen = by.get(name, {})
-        if len(chosen) < 2:
+        wanted = not part or (part == "recipe") == name.startswith(RECIPE_PREFIX)
+        if len(chosen) < 2 or not wanted:
             continue
         for option in options:
             if option in chosen:

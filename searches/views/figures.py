@@ -87,7 +87,8 @@ def _far(request: HttpRequest, search: Search) -> Figure:
 
 
 def _options(request: HttpRequest, search: Search) -> Figure:
-    rows, n = trials.option_rows(search, overview.config_of(search))
+    part = request.GET.get("part", "")
+    rows, n = trials.option_rows(search, overview.config_of(search), part if part in OPTION_PARTS else "")
     return options.by_option(rows, n_trials=n, whole=_whole(request))
 
 
@@ -96,6 +97,9 @@ def _genealogy(request: HttpRequest, search: Search) -> Figure:
     line = trials.lineage(search, search.best.number if search.best else None)
     return insight.genealogy(every, lineage=line, whole=_whole(request))
 
+
+#: halves of a search over network and recipe
+OPTION_PARTS = ("network", "recipe")
 
 FIGURES: dict[str, Callable[[HttpRequest, Search], Figure]] = {
     "best": _best,

@@ -54,3 +54,22 @@ def test_views_of_a_strategy_are_tables_and_escaped(page, seeded):
 
 def test_before_the_first_trial(page, mira, make):
     assert "Where did the winner come from?" in page_of(page, make(mira, state="queued"))
+
+
+def test_options_of_network_and_recipe_can_be_read_apart(page, seeded):
+    search = seeded()
+    assert "?part=recipe" not in page_of(page, search)
+    address = reverse("searches:figure", args=[search.pk, "options"])
+    every = {row[0] for row in page.get(address).json()["rows"]}
+    search.config["space"]["recipe"] = {"learning_rate": [0.001, 0.01]}
+    search.save()
+    for trial in search.trials.all():
+        trial.architecture["recipe_learning_rate"] = 0.01 if trial.number % 2 else 0.001
+        trial.save()
+    text = page_of(page, search)
+    assert "?part=recipe" in text and "?part=network" in text
+    recipe = {row[0] for row in page.get(f"{address}?part=recipe").json()["rows"]}
+    network = {row[0] for row in page.get(f"{address}?part=network").json()["rows"]}
+    assert recipe == {"learning rate"} and network == every
+    assert {row[0] for row in page.get(address).json()["rows"]} == every | recipe
+    assert page.get(f"{address}?part=nonsense").status_code == 200
