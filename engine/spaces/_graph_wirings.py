@@ -11,8 +11,8 @@ import numpy as np
 
 from engine.architecture import Option
 
-#: larger sets of combinations are not listed but drawn one by one
-_LISTED = 5000
+#: larger sets of combinations are not listed but drawn one by one; 16 nodes stay below
+_LISTED = 15_000
 
 Items = tuple[tuple[str, Option], ...]
 
@@ -35,6 +35,7 @@ class Wirings:
         self.allowed = {name: options for name, options in allowed.items() if name.startswith("edge")}
         self._follows: dict[tuple[int, int, int], int] = {}
         self._splits: dict[tuple[int, int, int], tuple[list[int], list[float]]] = {}
+        self._pairs: dict[int, list[tuple[tuple[str, Option], tuple[str, Option]]]] = {}
         self._listed: dict[tuple[int, int], list[Items]] = {}
 
     def free(self, j: int, start: int = 0) -> tuple[list[int], int]:
@@ -116,5 +117,7 @@ class Wirings:
         return found[int(u * len(found))]
 
     def _written(self, j: int, chosen: set[int]) -> Items:
-        must = {i for i in range(j) if self.allowed.get(edge(i, j)) == (True,)}
-        return tuple((edge(i, j), i in chosen or i in must) for i in range(j))
+        if j not in self._pairs:
+            self._pairs[j] = [((edge(i, j), False), (edge(i, j), True)) for i in range(j)]
+        must = {i for i in range(j) if self.allowed.get(edge(i, j)) == (True,)} if self.allowed else set()
+        return tuple([self._pairs[j][i][i in chosen or i in must] for i in range(j)])

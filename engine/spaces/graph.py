@@ -167,24 +167,30 @@ class Graph(CellNetwork):
 
     def _drawn(self, n: int, rng: np.random.Generator) -> Architecture:
         uniform = rng.random(3 * n + 1).tolist()
-        out: list[tuple[str, Option]] = [("nodes", n)]
         named = self._named
-        for (name, options), u in zip(named[:2], uniform[2 * n :], strict=False):  # join, the first operation
-            out.append((name, options[int(u * len(options))]))
-        wired = self._wirings.draw(n, uniform, rng)
-        for (name, options), u, reads in zip(named[2:], uniform[2 * n + 2 :], wired, strict=False):
-            out.append((name, options[int(u * len(options))]))
+        join, first = named[0], named[1]
+        out = [self._pairs[n], join[int(uniform[2 * n] * len(join))], first[int(uniform[2 * n + 1] * len(first))]]
+        at = 2 * n + 2
+        for reads in self._wirings.draw(n, uniform, rng):
+            pairs = named[at - 2 * n]
+            out.append(pairs[int(uniform[at] * len(pairs))])
             out += reads
+            at += 1
         return Architecture(self.name, tuple(out))
 
+    @cached_property
+    def _pairs(self) -> dict[int, tuple[str, Option]]:
+        return {n: ("nodes", n) for n in self._opt.nodes}
+
     @property
-    def _named(self) -> list[tuple[str, tuple[Option, ...]]]:
-        """How inputs are joined and each node's operation, with what a restriction leaves."""
+    def _named(self) -> list[list[tuple[str, Option]]]:
+        """What can be chosen, and a restriction leaves, for the join and for each node's operation."""
         cache = self._caches.setdefault("named", {})
         if not cache:
-            cache["all"] = [(d.name, self._kept(d)) for d in self._order if not d.name.startswith("edge")]
-        named: list[tuple[str, tuple[Option, ...]]] = cache["all"]
-        return named
+            named = [d for d in self._order if not d.name.startswith("edge")]
+            cache["all"] = [[(d.name, option) for option in self._kept(d)] for d in named]
+        found: list[list[tuple[str, Option]]] = cache["all"]
+        return found
 
     # -- the graph ----------------------------------------------------------------------------
     @cached_property
