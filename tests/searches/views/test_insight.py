@@ -60,7 +60,7 @@ def test_options_of_network_and_recipe_can_be_read_apart(page, seeded):
     search = seeded()
     assert "?part=recipe" not in page_of(page, search)
     address = reverse("searches:figure", args=[search.pk, "options"])
-    every = {row[0] for row in page.get(address).json()["table"]["rows"]}
+    every = {row[0] for row in page.get(f"{address}?range=all").json()["table"]["rows"]}
     search.config["space"]["recipe"] = {"learning_rate": [0.001, 0.01]}
     search.save()
     for trial in search.trials.all():
@@ -69,7 +69,7 @@ def test_options_of_network_and_recipe_can_be_read_apart(page, seeded):
     text = page_of(page, search)
     assert "?part=recipe" in text and "?part=network" in text
     recipe = {row[0] for row in page.get(f"{address}?part=recipe").json()["table"]["rows"]}
-    network = {row[0] for row in page.get(f"{address}?part=network").json()["table"]["rows"]}
+    network = {row[0] for row in page.get(f"{address}?part=network&range=all").json()["table"]["rows"]}
     assert recipe == {"learning rate"} and network == every
-    assert {row[0] for row in page.get(address).json()["table"]["rows"]} == every | recipe
+    assert {row[0] for row in page.get(f"{address}?range=all").json()["table"]["rows"]} == every | recipe
     assert page.get(f"{address}?part=nonsense").status_code == 200
