@@ -200,3 +200,64 @@ class ToSequence(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return x.flatten(2)
+
+
+class RecurrentCell(nn.Module):
+    """A recurrent cell as a graph (Pham et al. 2018, section 2.1; Liu et al. 2019), run over all steps.
+
+    Node 0 is `h + gate * (tanh(candidate) - h)` of the step's input and the state h. Node i reads an earlier node s:
+    `s + gate * (activation(candidate) - s)` with a matrix of its own. The next state is the mean of some nodes; at
+    padding it stays what it was.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        hidden_channels: int,
+        activations: tuple[str, ...],
+        inputs: tuple[int, ...],
+        outputs: tuple[int, ...],
+    ) -> None:
+        super().__init__()
+        self.hidden_channels = hidden_channels
+        self.activations, self.inputs, self.outputs = activations, inputs, outputs
+        # candidate and gate in one matrix
+        self.from_input = nn.Linear(in_channels, 2 * hidden_channels, bias=False)
+        self.from_state = nn.Linear(hidden_channels, 2 * hidden_channels, bias=False)
+        self.nodes = nn.ModuleList(nn.Linear(hidden_channels, 2 * hidden_channels, bias=False) for _ in inputs)
+
+    def step(
+        self, arrives: torch.Tensor, seen: torch.Tensor, state: torch.Tensor, weights: list[torch.Tensor]
+    ) -> torch.Tensor:
+        """The state (B, H) after one step."""
+        new, gate = (arrives + F.linear(state, weights[0])).chunk(2, dim=1)
+        values = [state + gate.sigmoid() * (new.tanh() - state)]
+        for name, source, weight in zip(self.activations, self.inputs, weights[1:], strict=True):
+            before = values[source]
+            new, gate = F.linear(before, weight).chunk(2, dim=1)
+            if name != "identity":
+                new = {"tanh": torch.tanh, "relu": torch.relu, "sigmoid": torch.sigmoid}[name](new)
+            values.append(before + gate.sigmoid() * (new - before))
+        after = torch.stack([values[i] for i in self.outputs]).mean(dim=0)
+        return torch.where(seen > 0, after, state)
+
+    def forward(self, x: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
+        weights = [self.from_state.weight, *(node.get_parameter("weight") for node in self.nodes)]
+        arrives = self.from_input(x.transpose(1, 2)).transpose(0, 1)
+        seen = (torch.ones_like(x[:, :1]) if mask is None else mask).permute(2, 0, 1)
+        state = arrives.new_zeros(x.shape[0], self.hidden_channels)
+        if torch.compiler.is_exporting() and hasattr(torch._higher_order_ops, "scan"):
+            # one copy of the cell in the exported graph instead of one per step
+            weights = [weight.detach() for weight in weights]
+
+            def once(state: torch.Tensor, now: tuple[torch.Tensor, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+                after = self.step(*now, state, weights)
+                return after, after.clone()
+
+            whole: torch.Tensor = torch._higher_order_ops.scan(once, state, (arrives.detach(), seen))[1]
+            return whole.permute(1, 2, 0)
+        states = []
+        for now, there in zip(arrives.unbind(), seen.unbind(), strict=True):
+            state = self.step(now, there, state, weights)
+            states.append(state)
+        return torch.stack(states, dim=2)

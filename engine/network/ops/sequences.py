@@ -23,6 +23,8 @@ from engine.network.operation import Args, Operation, Shape, free, named, norm_c
 _BLOCKS = "engine.network.blocks.sequences"
 #: gates of one step: (input + state) x hidden matrices each
 _GATES = {"gru": 3, "lstm": 4}
+#: of the nodes of a recurrent cell
+ACTIVATIONS = ("tanh", "relu", "sigmoid", "identity")
 
 
 def _sequence(shapes: Sequence[Shape], what: str) -> Shape:
@@ -114,6 +116,59 @@ def _layer_cost(args: Args, shapes: Sequence[Shape], shape: Shape) -> tuple[int,
     return n_params, n_macs
 
 
+def _cell_shape(args: Args, shapes: Sequence[Shape]) -> Shape:
+    _, steps = _needs("in_channels", args, shapes, "a recurrent cell")
+    activations, inputs, outputs = args["activations"], args["inputs"], args["outputs"]
+    if not activations or len(activations) != len(inputs):
+        raise CannotBuild(f"a recurrent cell needs one input for each of its nodes, got {inputs} for {activations}")
+    if unknown := set(activations) - set(ACTIVATIONS):
+        raise CannotBuild(f"no activation {min(unknown)!r} in a recurrent cell; it has {', '.join(ACTIVATIONS)}")
+    if any(not 0 <= source <= i for i, source in enumerate(inputs)):
+        raise CannotBuild(f"each node reads an earlier one (0 = the first state), not {inputs}")
+    if not outputs or not set(outputs) <= set(range(len(inputs) + 1)):
+        raise CannotBuild(f"the next state is the mean of some of the nodes 0 to {len(inputs)}, not of {outputs}")
+    return (int(args["hidden_channels"]), steps)
+
+
+def _cell_cost(args: Args, shapes: Sequence[Shape], shape: Shape) -> tuple[int, int]:
+    """Candidate and gate of each node, at every step; no biases."""
+    width, steps = shape
+    weights = 2 * width * (args["in_channels"] + width * (1 + len(args["inputs"])))
+    return weights, weights * steps
+
+
+def _cell_inside(args: Args) -> dict[str, Any]:
+    """One step of the cell as a drawing: nodes with their activations, the mean of some of them as the next state."""
+    width, count = args["hidden_channels"], len(args["inputs"])
+
+    def box(id: str, kind: str, title: str, detail: str, weights: int = 0, n_nodes: int = 1) -> dict[str, Any]:
+        return {
+            "id": id, "kind": kind, "title": title, "detail": detail, "group": "", "shape": [width],
+            "n_params": weights, "n_macs": weights, "dashed": False, "repeat": 1, "opens": None, "n_nodes": n_nodes,
+        }  # fmt: skip
+
+    def edge(source: str, target: str) -> dict[str, str]:
+        return {"source": source, "target": target, "title": ""}
+
+    each = 2 * width * width
+    nodes = [
+        box("in0", "input", "input", "of the step", n_nodes=0),
+        box("in1", "input", "state", "before", n_nodes=0),
+        box("node0", "act", "tanh", "node 0", each + 2 * width * args["in_channels"]),
+        *(box(f"node{i}", "act", name, f"node {i}", each) for i, name in enumerate(args["activations"], start=1)),
+        box("out", "output", "mean", "next state"),
+    ]
+    edges = [edge("in0", "node0"), edge("in1", "node0")]
+    edges += [edge(f"node{source}", f"node{i}") for i, source in enumerate(args["inputs"], start=1)]
+    edges += [edge(f"node{i}", "out") for i in args["outputs"]]
+    return {
+        "title": f"recurrent cell of {count} node{'s' if count > 1 else ''}",
+        "caption": "one step: each node moves what it reads towards its activation as far as its gate lets it",
+        "nodes": nodes,
+        "edges": edges,
+    }
+
+
 def _patches(args: Args, shapes: Sequence[Shape]) -> Shape:
     if len(shapes[0]) != 3:
         raise CannotBuild(f"only an image (channels, height, width) becomes a sequence, not the shape {shapes[0]}")
@@ -167,6 +222,11 @@ def operations() -> list[Operation]:
             "recurrent_layer", "recurrent", f"{_BLOCKS}:RecurrentLayer", _layer_shape, _layer_cost,
             lambda a: (a["kind"].upper(), f"{a['out_channels']}{', both ways' if a['bidirectional'] else ''}"),
             _layer_args,
+        ),
+        Operation(
+            "recurrent_cell", "recurrent", f"{_BLOCKS}:RecurrentCell", _cell_shape, _cell_cost,
+            lambda a: ("recurrent cell", f"{len(a['inputs'])} node{'s' if len(a['inputs']) > 1 else ''}"),
+            _channels("in_channels"), inside=_cell_inside,
         ),
         Operation(
             "mean_over_time", "pool", f"{_BLOCKS}:MeanOverTime", _pooled("the mean over time"), free,

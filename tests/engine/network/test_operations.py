@@ -26,7 +26,7 @@ POOL = [
 ]
 KINDS = (
     "input", "conv", "sep", "pool", "dense", "norm", "act", "drop", "add", "concat", "cell", "zero", "identity",
-    "output", "other",
+    "output", "other", "attention", "embed", "recurrent",
 )  # fmt: skip
 VARIANTS = {
     "linear": [{"out_features": 5, "bias": True}, {"out_features": 3, "bias": False}],
@@ -99,23 +99,5 @@ def test_activation_bytes_leave_aliases_out():
 
 def test_kinds_are_known_to_the_drawing():
     kinds = {op.kind for op in OPERATIONS.values()}
-    assert kinds <= set(
-        [
-            "input",
-            "conv",
-            "sep",
-            "pool",
-            "dense",
-            "norm",
-            "act",
-            "drop",
-            "add",
-            "concat",
-            "cell",
-            "zero",
-            "identity",
-            "output",
-            "other",
-        ]
-    )
+    assert kinds <= set(KINDS)
     assert np.all([op.name == name for name, op in OPERATIONS.items()])

@@ -29,13 +29,23 @@ VARIANTS = {
         for o in (6, 9)
         for b in (True, False)
     ],
+    "recurrent_cell": [
+        {
+            "hidden_channels": h,
+            "activations": ("relu", "identity", "sigmoid", "tanh"),
+            "inputs": (0, 0, 1, 3),
+            "outputs": o,
+        }
+        for h, o in ((6, (2, 4)), (9, (1, 2, 3, 4)))
+    ],
     "mean_over_time": [{}],
     "max_over_time": [{}],
     "last_step": [{}],
     "first_step": [{}],
 }
 MASKED = (
-    "mask_steps", "self_attention", "window_pool", "recurrent_layer", "mean_over_time", "max_over_time", "last_step",
+    "recurrent_cell", "mask_steps", "self_attention", "window_pool", "recurrent_layer",
+    "mean_over_time", "max_over_time", "last_step",
 )  # fmt: skip
 
 
@@ -75,7 +85,7 @@ def test_every_operation_of_the_family_is_tried():
     from engine.network.ops.sequences import operations
 
     tried = {"embedding", "padding_mask", "to_sequence"} | set(VARIANTS)
-    assert {op.name for op in operations()} <= tried | {"recurrent_cell"}
+    assert {op.name for op in operations()} == tried
 
 
 @pytest.mark.parametrize(("name", "args", "masked"), CASES)
@@ -174,6 +184,28 @@ def test_the_way_back_is_that_of_a_packed_sequence(cell):
     assert torch.allclose(layer(x, mask), expected, atol=1e-6)
 
 
+def test_the_cell_is_that_of_the_papers():
+    """One step written out, and the state kept at padding."""
+    from engine.network.blocks.sequences import RecurrentCell
+
+    torch.manual_seed(0)
+    cell = RecurrentCell(4, 3, ("relu", "sigmoid"), (0, 0), (1, 2))
+    x, h = torch.randn(2, 4, 5), torch.zeros(2, 3)
+    mask = torch.tensor([[1.0, 1, 1, 1, 1], [1, 1, 0, 0, 0]]).unsqueeze(1)
+    out = cell(x, mask)
+    for t in range(5):
+        value, gate = (cell.from_input(x[:, :, t]) + cell.from_state(h)).split(3, dim=1)
+        first = gate.sigmoid() * value.tanh() + (1 - gate.sigmoid()) * h
+        nodes = []
+        for matrix, function in zip(cell.nodes, (torch.relu, torch.sigmoid), strict=True):
+            value, gate = matrix(first).split(3, dim=1)
+            nodes.append(gate.sigmoid() * function(value) + (1 - gate.sigmoid()) * first)
+        after = (nodes[0] + nodes[1]) / 2
+        h = torch.where(mask[:, :, t] > 0, after, h)
+        assert torch.allclose(out[:, :, t], h, atol=1e-6)
+    assert torch.equal(out[1, :, 1], out[1, :, 4])
+
+
 def export(plan: NetworkPlan, path, x: torch.Tensor) -> float:
     """Largest difference between ONNX Runtime and torch, at a batch size of its own."""
     import onnxruntime
@@ -208,6 +240,10 @@ def test_everything_exports(tmp_path):
         x = net.add(mode, "window_pool", x, mask, mode=mode, kernel_size=3)
     for cell in ("gru", "lstm"):
         x = net.add(cell, "recurrent_layer", x, mask, kind=cell, out_channels=WIDTH)
+    x = net.add(
+        "cell", "recurrent_cell", x, mask,
+        hidden_channels=WIDTH, activations=("relu", "identity"), inputs=(0, 1), outputs=(1, 2),
+    )  # fmt: skip
     pooled = [
         net.add("mean", "mean_over_time", x, mask), net.add("most", "max_over_time", x, mask),
         net.add("last", "last_step", x, mask), net.add("first", "first_step", x),
@@ -238,12 +274,17 @@ def test_patches_export_and_count(tmp_path):
 
 def test_misfits_are_explained():
     net = Assembler((4, 9))
+    cell = {"hidden_channels": 4, "activations": ("tanh",), "inputs": (0,), "outputs": (1,)}
     for op, args, words in (
         ("self_attention", {"heads": 3}, "4 channels cannot be divided among 3 heads"),
         ("window_pool", {"mode": "max", "kernel_size": 2}, "odd window"),
         ("embedding", {"num_embeddings": 5, "embedding_dim": 4}, "reads tokens"),
         ("to_sequence", {}, "only an image"),
         ("recurrent_layer", {"out_channels": 1}, "at least 2 channels"),
+        ("recurrent_cell", {**cell, "inputs": (1,)}, "each node reads an earlier one"),
+        ("recurrent_cell", {**cell, "inputs": (0, 0)}, "one input for each of its nodes"),
+        ("recurrent_cell", {**cell, "outputs": (2,)}, "mean of some of the nodes 0 to 1"),
+        ("recurrent_cell", {**cell, "activations": ("gelu",)}, "no activation 'gelu'"),
     ):
         with pytest.raises(CannotBuild, match=words):
             net.add("it", op, "input", **args)
