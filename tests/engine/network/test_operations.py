@@ -26,7 +26,7 @@ POOL = [
 ]
 KINDS = (
     "input", "conv", "sep", "pool", "dense", "norm", "act", "drop", "add", "concat", "cell", "zero", "identity",
-    "output", "other", "attention", "embed", "recurrent",
+    "output", "other", "attention", "embed", "recurrent", "mask",
 )  # fmt: skip
 VARIANTS = {
     "linear": [{"out_features": 5, "bias": True}, {"out_features": 3, "bias": False}],
