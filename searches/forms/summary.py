@@ -18,6 +18,7 @@ from searches.forms.check import Checked
 from searches.forms.sections import Form
 from searches.models import Job, Search
 from searches.selectors.preflight import estimate, preflight_status
+from searches.selectors.spaces import size_words
 from searches.services.preflight import TOKEN, preflight_request
 
 #: parts of a search that decide what one epoch costs: a measurement holds while they stay the same
@@ -89,7 +90,8 @@ def summarise(form: Form, checked: Checked, time: Time, *, slots: int, n_workers
         out = Summary("", "", needs, time)
         out.lead, out.caveat = needs, ""
     if facts:
-        out.space_fact = f"{facts.size:,} architectures." if facts.size < 10**15 else f"{facts.size:.2g} architectures."
+        size = size_words(facts.size, facts.exact_size)
+        out.space_fact = f"{size[0].upper()}{size[1:]} architectures."
         middle = {m: [si(facts.quantile(m, share)) for share in (0.05, 0.95)] for m in ("n_params", "n_macs")}
         out.space_rest = (
             f"{facts.n_sampled:,} sampled: {' to '.join(middle['n_params'])} parameters, "
