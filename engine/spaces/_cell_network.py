@@ -183,8 +183,8 @@ class CellNetwork(SearchSpace):
 
     # -- identity -----------------------------------------------------------------------------
     def _canonical_key(self, arch: Architecture) -> str:
-        """The skeleton and the canonical form of the cell: at least as fine as the plan's rules, and never coarser
-        than they are but for the order of joined channels, which the projection behind them takes up.
+        """The skeleton and the canonical form of the cell, by the plan's own rules and one more: channels may be joined
+        in any order, since the projection that alone reads them has weights for each.
         """
         o = self._cells
         items = self._cell_items(arch)

@@ -80,6 +80,7 @@ def cell_form(arch: Architecture) -> str:
        5,260 classes.
     3. Average pooling is linear: of a sum it is the sum of the poolings of its terms: 5,044 classes.
 
+    Fewer would be wrong: with random weights no two of the 5,044 compute the same, however weights are exchanged.
     Convolutions are never merged: two of them on one input have weights of their own. An operation that only zeros
     reach is dead because the network is built so (see `Nasbench201.plan`).
     """
