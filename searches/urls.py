@@ -38,6 +38,7 @@ urlpatterns = [
     path("spaces/new/", canvas.space_new, name="space_new"),
     path("spaces/size/", spaces.card_size, name="space_size"),
     path("spaces/import/", spaces.space_import, name="space_import"),
+    path("spaces/of-trials/", spaces.of_trials, name="space_of_trials"),
     path("spaces/save/", canvas.save, name="space_save"),
     path("spaces/canvas/<slug:part>/", canvas.part, name="space_part"),
     path("spaces/shared/<str:token>/", spaces.shared, name="space_shared"),

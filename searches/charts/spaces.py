@@ -58,7 +58,7 @@ def cost_histogram(title: str, values: Sequence[float], *, in_bytes: bool = Fals
         "bargap": 0,
         "xaxis": {
             "range": [low - 0.6 * width, high + 0.6 * width], "tickvals": ticks,
-            "ticktext": [words(10**t) for t in ticks], "fixedrange": True,
+            "ticktext": [_round(words(10**t)) for t in ticks], "fixedrange": True,
         },
         "yaxis": {"visible": False, "fixedrange": True, "range": [0, 1.04 * max(counts)]},
         "shapes": [
@@ -75,6 +75,12 @@ def cost_histogram(title: str, values: Sequence[float], *, in_bytes: bool = Fals
     )
     rows = [[words(a), words(b), c] for (a, b), c in zip(spans, counts, strict=True) if c]
     return Figure(data, layout, summary, columns=["from", "to", "networks"], rows=rows)
+
+
+def _round(words: str) -> str:
+    """ "10 k" of "10.0 k"."""
+    number, _, unit = words.partition(" ")
+    return f"{float(number.replace(',', '')):g} {unit}".strip()
 
 
 def _side(at: float, low: float, high: float) -> str:

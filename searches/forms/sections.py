@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 
 from engine import catalog
 from engine.config import SearchConfig
@@ -98,14 +98,24 @@ class Form:
         return {fold.id: fold.summary for section in self.sections for fold in section.folds}
 
 
-def build(values: Values, checked: Checked, *, slots: int = 0) -> Form:
-    """The form for these values; problems stand at their fields."""
+def build(values: Values, checked: Checked, *, slots: int = 0, saved: Sequence[Choice] = ()) -> Form:
+    """The form for these values; problems stand at their fields.
+
+    Args:
+        saved: the person's saved spaces, to be chosen beside the families.
+    """
     v = forms_values.complete(values)
-    form = Form(
-        sections=[_name_and_data(v, checked), _space(v, checked), _strategy(v, checked), _goal(v), _budget(v, slots)],
-        errors=[],
-        marks={f"{kind}:for": str(v[kind]["name"]) for kind in ("data", *forms_values.KINDS)},
-    )
+    sections = [
+        _name_and_data(v, checked),
+        _space(v, checked, saved),
+        _strategy(v, checked),
+        _goal(v),
+        _budget(v, slots),
+    ]
+    marks = {f"{kind}:for": str(v[kind]["name"]) for kind in ("data", *forms_values.KINDS)}
+    if mark := next((c.value.rpartition(":")[2] for c in saved if c.chosen), ""):
+        marks["saved:for"] = mark
+    form = Form(sections=sections, errors=[], marks=marks)
     _place(form, checked.problems)
     return form
 
@@ -164,7 +174,7 @@ def _name_and_data(v: Values, checked: Checked) -> Section:
     return section
 
 
-def _space(v: Values, checked: Checked) -> Section:
+def _space(v: Values, checked: Checked, saved: Sequence[Choice] = ()) -> Section:
     now = str(v["space"]["name"])
     serve, not_serve = [], []
     for name, cls in catalog.plugins("space").items():
@@ -183,6 +193,9 @@ def _space(v: Values, checked: Checked) -> Section:
         act = f"{low} to {high}" if low != high else str(low)
         help_text = f"{checked.facts.n_decisions:,} decisions, of which {act} act in one network"
     choices = serve + not_serve
+    if any(c.chosen for c in saved):
+        choices = [replace(c, chosen=False) for c in choices]
+    choices = [*saved, *choices]
     if not any(c.chosen for c in choices):
         choices.append(Choice(now, now, True))
     section.fields = [Field(("space", "name"), "search space", "select", choices=choices, help=help_text)]

@@ -57,6 +57,8 @@ def rows(made: Canvas) -> Rows:
     if made.cls is not None:
         apart = by_yaml(made.cls.Options)
         for name, field_info in fields.model_fields(made.cls.Options).items():
+            if name in APART:
+                continue
             usual = base.get(name, fields.default_of(field_info))
             if name in apart:
                 value = given.get(name, usual)
@@ -64,7 +66,7 @@ def rows(made: Canvas) -> Rows:
                     held[name] = given[name]
                 n = len(value) if isinstance(value, list | tuple | Mapping) else 0
                 words.append((name.replace("_", " "), f"{n:,} of them" if n else "as written"))
-            elif name not in APART and not fields.extra(field_info).get("canvas"):
+            else:
                 options.append(fields.make(("space", name), field_info, given.get(name, usual), default=usual))
     if len(options) > 3 and not any(f.folded for f in options):
         for f in options[2:]:

@@ -146,7 +146,7 @@ def from_post(post: QueryDict) -> State:
 
 def by_yaml(model: type[BaseModel]) -> list[str]:
     """Options that no row of a form can hold: they travel with it untouched and are edited as YAML."""
-    return [name for name, info in fields.model_fields(model).items() if fields.extra(info).get("yaml")]
+    return [n for n, info in fields.model_fields(model).items() if fields.extra(info).get("yaml") and n not in APART]
 
 
 def _suiting(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -120,3 +121,33 @@ def why_not(search: Search, choices: dict[str, Any]) -> str:
     if search.n_trials >= config.budget.trials + search.extra_trials:
         return f"its budget of {config.budget.trials + search.extra_trials:,} trials is used up; extend it first"
     return ""
+
+
+def list_of_trials(trials: Sequence[Trial]) -> dict[str, Any]:
+    """A `list` space of what these trials tried, for the data of the first; each trial has its search in it."""
+    several = len({t.search_id for t in trials}) > 1
+    entries, names = [], set()
+    for t in trials:
+        entry = _entry(t)
+        name = f"#{t.number} {t.name}"[:60]
+        name = f"{name} ({t.search.name})"[:80] if several else name
+        if name in names:
+            name = f"{name[:68]} {t.search_id}.{t.number}"
+        names.add(name)
+        entries.append({"name": name, **entry})
+    return {
+        "space": {"name": "list", "architectures": entries},
+        "data": dict(trials[0].search.config["data"]),
+    }
+
+
+def _entry(trial: Trial) -> dict[str, Any]:
+    """Its space and its choices; of a trial in a list those of the entry that it stands for."""
+    space = trial.search.config["space"]
+    if space["name"] != "list":
+        return {"space": dict(space), "choices": dict(trial.architecture)}
+    wanted = trial.architecture.get("architecture")
+    for i, entry in enumerate(space["architectures"], start=1):
+        if wanted == (entry.get("name") or f"#{i}"):
+            return {k: v for k, v in entry.items() if k != "name"}
+    return {"space": dict(space), "choices": dict(trial.architecture)}

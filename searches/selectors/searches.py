@@ -40,14 +40,14 @@ def searches_of(user: AbstractBaseUser | AnonymousUser) -> QuerySet[Search]:
 
 
 def search_get(*, user: AbstractBaseUser | AnonymousUser, id: int) -> Search:
-    """One of the person's own searches with its best trial. One query.
+    """One of the person's own searches with its best trial and its saved space. One query.
 
     Raises:
         SearchNotFound: there is none, or it belongs to another person (superusers are no exception).
     """
     if not 0 < id < 2**63:
         raise SearchNotFound("no such search")
-    search = searches_of(user).select_related("best").filter(pk=id).first()
+    search = searches_of(user).select_related("best", "space_version__space").filter(pk=id).first()
     if search is None:
         raise SearchNotFound("no such search")
     return search
@@ -96,3 +96,9 @@ def counts_recomputed(search: Search) -> dict[str, Any]:
         n_trials=Count("pk"), **{name: Count("pk", filter=Q(state=state)) for name, state in COUNTERS.items()}
     )
     return dict(counted)
+
+
+def proposed_in(search: Search) -> dict[str, Any] | None:
+    """Choices of the architecture that a draft begins with, None where there is none. One query."""
+    entry = search.entries.filter(kind="edit").order_by("number").values_list("payload", flat=True).first()
+    return dict(entry["payload"]["choices"]) if entry and entry.get("edit") == "propose" else None

@@ -80,6 +80,7 @@ def _continued(old: Search, by: Any, trials: int | None, minutes: float | None) 
         name=f"{old.name} (extended)"[:200],
         config=old.config,
         data_spec=old.data_spec,
+        space_version_id=old.space_version_id,
         submit_token=f"{COPYING}{uuid.uuid4().hex}",
         settings=old.settings,
         ran_s=old.ran_s,

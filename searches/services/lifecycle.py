@@ -5,14 +5,16 @@ Extending lives in `extending`; all of it is offered here, because this is where
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.core.files.storage import default_storage
 from django.db import IntegrityError, transaction
 
+from engine.architecture import Option
 from engine.config import SearchConfig
 from engine.log import Edit
-from searches.models import Artifact, Claim, Event, Job, LogEntry, LogLine, Point, Search, Snapshot, Trial
+from searches.models import Artifact, Claim, Event, Job, LogEntry, LogLine, Point, Search, Snapshot, SpaceVersion, Trial
 from searches.scratch import settings_forget
 from searches.services import states
 from searches.services.advance import trial_stop
@@ -37,8 +39,14 @@ def search_create(
     submit_token: str | None = None,
     origin: Search | None = None,
     relation: str = "",
+    space_version: SpaceVersion | None = None,
+    first: Sequence[Mapping[str, Option]] = (),
 ) -> Search:
     """Stores a search as a draft, and starts it in the same transaction where asked.
+
+    Args:
+        space_version: the saved space it begins with; its options stand in `config` in full.
+        first: choices of architectures that are tried before the strategy proposes its own.
 
     A `submit_token` that was used before finds the search it made: a second press of the button makes nothing.
     """
@@ -47,10 +55,17 @@ def search_create(
         "config": config.to_json(),
         "origin": origin,
         "relation": relation or Search.Relation.NONE,
+        "space_version": space_version,
     }
     try:
         with transaction.atomic():  # as one: a crash between the two must not leave a draft that holds the token
             search = Search.objects.create(owner=owner, submit_token=submit_token or None, **fields)
+            if first:
+                with writing(search.pk) as write:
+                    for choices in first:
+                        write.entry(
+                            Edit("propose", {"choices": dict(choices), "why": "by hand: to begin with"}).to_json()
+                        )
             if start:
                 search_start(search=search, by=owner)
     except IntegrityError:

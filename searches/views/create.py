@@ -16,18 +16,22 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST
 
+from engine import catalog
 from engine.data import registry
 from engine.errors import EngineError, InvalidConfig
+from searches.forms import saved, yaml_text
 from searches.forms import values as forms_values
-from searches.forms import yaml_text
 from searches.forms.check import Checked, check
 from searches.forms.sections import build
+from searches.forms.spaces import canvas
 from searches.forms.summary import summarise, time_of
-from searches.models import Search
+from searches.models import Search, SpaceVersion
 from searches.selectors.listing import age
-from searches.selectors.searches import search_get, searches_of
+from searches.selectors.searches import proposed_in, search_get, searches_of
+from searches.selectors.spaces import newest_versions, version_get
 from searches.selectors.workers import workers_online
 from searches.services import lifecycle
+from searches.services.spaces import space_create
 from searches.services.writing import Rejected
 
 SESSION = "search_forms"
@@ -66,8 +70,11 @@ def _form(request: HttpRequest, key: str, origin: Search | None, relation: str) 
     restored = "values" in state
     if not restored:
         state["values"] = _first_values(origin, relation, _slots()[0])
-    if (wanted := request.GET.get("data", "")) in registry.sources():
-        state["values"] = _with_data(state["values"], wanted)
+        if origin is not None and origin.space_version_id:
+            state["space_version"] = origin.space_version_id
+        if origin is not None and origin.state == Search.State.DRAFT and (first := proposed_in(origin)):
+            state["first"] = first
+    _from_address(request, state)
     state.setdefault("token", secrets.token_urlsafe(24))
     _keep(request, key, state, touched=False)
     return _page(request, key, origin, relation, state, restored=restored)
@@ -81,6 +88,38 @@ def _first_values(origin: Search | None, relation: str, slots: int) -> dict[str,
     draft = origin.state == Search.State.DRAFT and relation == Search.Relation.EDITED
     values["name"] = origin.name if draft else _next_name(origin.name)
     return values
+
+
+def _from_address(request: HttpRequest, state: dict[str, Any]) -> None:
+    """What the address asks for: a saved space (`?space=12.3`), a family with options, a data set, a first trial."""
+    values = state["values"]
+    if wanted := request.GET.get("space", ""):
+        id, _, number = wanted.partition(".")
+        if not (wanted.isascii() and id.isdigit() and (number.isdigit() or not number)):
+            raise Http404("no such space")
+        version = version_get(user=request.user, id=int(id[:18]), number=int(number[:9]) if number else None)
+        state["values"] = _with_space(values, version.config, version.data)
+        state["space_version"] = version.pk
+    elif (family := request.GET.get("family", "")) in catalog.plugins("space"):
+        try:
+            options = dict(json.loads(request.GET.get("o", "") or "{}"))
+        except (ValueError, TypeError, RecursionError) as e:
+            raise Http404("these options cannot be read") from e
+        data = request.GET.get("data", "")
+        given = {"name": data} if data in registry.sources() else values["data"]
+        state["values"] = _with_space(values, {**options, "name": family}, given)
+        state.pop("space_version", None)
+    elif (wanted := request.GET.get("data", "")) in registry.sources():
+        state["values"] = _with_data(values, wanted)
+    if first := saved.first_of(request.GET.get("first", "")):
+        state["first"] = first
+
+
+def _with_space(values: dict[str, Any], space: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
+    """The same form in another space, for the data that was drawn for."""
+    unnamed = values["name"] == forms_values.default_name(values)
+    out = values | {"space": dict(space), "data": dict(data)}
+    return out | ({"name": forms_values.default_name(out)} if unnamed else {})
 
 
 def _with_data(values: dict[str, Any], name: str) -> dict[str, Any]:
@@ -103,11 +142,18 @@ def _next_name(name: str) -> str:
 
 
 def _submit(request: HttpRequest, key: str, origin: Search | None, relation: str) -> HttpResponse:
-    values = forms_values.from_post(request.POST, parallelism=_slots()[0] or 2)
+    state = _state(request, key)
+    values = _posted(request, state)
     checked = check(values)
     as_draft = request.POST.get("do") == "draft"
-    state = _state(request, key) | {"values": values}
+    state["values"] = values
+    if request.POST.get("form:first") is None:
+        state.pop("first", None)
     state["token"] = token = _token(request) or state.get("token") or secrets.token_urlsafe(24)
+    if request.POST.get("do") == "space":
+        return _keep_space(request, key, state, checked)
+    if reason := saved.first_words(state.get("first"), checked)[1]:
+        checked.problems.append(((), f"The first trial cannot be that architecture: {reason}."))
     if not checked.ok:
         _keep(request, key, state)
         return _page(request, key, origin, relation, state, checked=checked, focus_error=True, status=422)
@@ -124,6 +170,8 @@ def _submit(request: HttpRequest, key: str, origin: Search | None, relation: str
             submit_token=_stored(request, token),
             origin=None if replaces else origin,
             relation="" if replaces else relation,
+            space_version=saved.chosen(_version(request, state), checked.config),
+            first=[state["first"]] if state.get("first") else (),
         )
         if replaces is not None:
             lifecycle.search_delete(search=replaces, by=request.user)
@@ -140,6 +188,42 @@ def _submit(request: HttpRequest, key: str, origin: Search | None, relation: str
         messages.success(request, f"“{search.name}” is kept as a draft.")
         return redirect("searches:list")
     return redirect("searches:detail", id=search.pk)
+
+
+def _posted(request: HttpRequest, state: dict[str, Any]) -> dict[str, Any]:
+    """The values of the posted form; a saved space that was chosen just now brings its own."""
+    found = saved.taken(request.POST, newest_versions(user=request.user, also=state.get("space_version")))
+    values = forms_values.from_post(found.post, parallelism=_slots()[0] or 2)
+    if found.version is None:
+        state.pop("space_version", None)
+        return values
+    state["space_version"] = found.version.pk
+    return _with_space(values, found.version.config, found.version.data) if found.anew else values
+
+
+def _version(request: HttpRequest, state: dict[str, Any]) -> SpaceVersion | None:
+    """The saved space that is chosen, where it is still there and the person's own."""
+    pk = state.get("space_version")
+    return newest_versions(user=request.user, also=pk).get(pk) if pk else None
+
+
+def _keep_space(request: HttpRequest, key: str, state: dict[str, Any], checked: Checked) -> HttpResponse:
+    """Keeps the space of the form among the person's own; the form goes on."""
+    made = canvas({"space": state["values"]["space"], "data": state["values"]["data"]})
+    if made.problems:
+        messages.error(request, f"The space is not kept: {made.problems[0][1]}")
+    else:
+        try:
+            name = f"{state['values']['name'] or made.family}"[:200]
+            version = space_create(owner=request.user, name=name, state=made.full)
+        except Rejected as e:
+            messages.error(request, str(e))
+        else:
+            state["space_version"] = version.pk
+            state["values"] = state["values"] | {"space": dict(version.config)}
+            messages.success(request, f"The space is kept as “{version.space.name}”, among your spaces.")
+    _keep(request, key, state)
+    return redirect(request.get_full_path().partition("?")[0] + (f"?from={key[5:]}" if key.startswith("from-") else ""))
 
 
 def _sent_before(request: HttpRequest) -> HttpResponse | None:
@@ -189,7 +273,7 @@ def part(request: HttpRequest, part: str) -> HttpResponse:
             return response
         values["name"] = str(values.get("name", "") or "")
     else:
-        values = forms_values.from_post(request.POST, parallelism=_slots()[0] or 2)
+        values = _posted(request, state)
     checked = check(values)
     state["values"] = json.loads(json.dumps(values, default=str))
     context = _context(request, key, state, checked, ask=True)
@@ -244,7 +328,10 @@ def _page(
 def _context(request: HttpRequest, key: str, state: dict[str, Any], checked: Checked, *, ask: bool) -> dict[str, Any]:
     slots, n_workers = _slots()
     values = state["values"]
-    form = build(values, checked, slots=slots)
+    version = _version(request, state)
+    saved_choices = saved.choices(newest_versions(user=request.user, also=state.get("space_version")), version)
+    form = build(values, checked, slots=slots, saved=saved_choices)
+    first, first_why = saved.first_words(state.get("first"), checked)
     kept = state.setdefault("preflight", {})
     measured = time_of(owner=request.user, checked=checked, kept=kept, slots=slots, ask=ask)
     summary = summarise(form, checked, measured, slots=slots, n_workers=n_workers)
@@ -262,6 +349,9 @@ def _context(request: HttpRequest, key: str, state: dict[str, Any], checked: Che
         "outline_json": json.dumps(summary.outline) if summary.outline else "",
         "parts_url": reverse("searches:form_part", args=["summary"]).removesuffix("summary/"),
         "key": key,
+        "first": first,
+        "first_why": first_why,
+        "can_keep_space": checked.facts is not None and saved.chosen(version, checked.config) is None,
     }
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlencode
+
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
@@ -14,6 +16,8 @@ from engine.errors import InvalidConfig
 from searches.forms import spaces as form
 from searches.forms.space_text import LONGEST, from_text, to_yaml, too_long
 from searches.selectors import spaces as read
+from searches.selectors.architectures import list_of_trials
+from searches.selectors.compare import parse_chosen, trials_of
 from searches.services import spaces as services
 from searches.services.writing import Rejected
 
@@ -145,6 +149,38 @@ def space_action(request: HttpRequest, id: int, action: str) -> HttpResponse:
         return redirect(back)
     messages.success(request, DONE[action].format(name=space.name))
     return redirect(reverse("searches:spaces") if request.POST.get("next") == "list" else back)
+
+
+@require_POST
+def of_trials(request: HttpRequest) -> HttpResponse:
+    """Keeps a list of the chosen trials' architectures as a space of its own, to race them."""
+    chosen = parse_chosen(request.POST.get("t", "").split())
+    trials = trials_of(request.user, chosen)
+    if not trials:
+        messages.warning(request, "Nothing was chosen.")
+        return redirect("searches:list")
+    made = form.canvas(list_of_trials(trials))
+    if made.problems:
+        for _, problem in made.problems[:5]:
+            messages.error(request, f"No space was made: {problem}")
+        return redirect(
+            f"{reverse('searches:compare')}?{urlencode([('t', f'{t.search_id}.{t.number}') for t in trials])}"
+        )
+    searches = {t.search.name for t in trials}
+    name = f"{len(trials)} of {next(iter(searches))}" if len(searches) == 1 else f"{len(trials)} trials"
+    try:
+        version = services.space_create(
+            owner=request.user,
+            name=name[: services.LONGEST_NAME],
+            state=made.full,
+            size=str(len(trials)),
+            note=f"from {', '.join(f'#{t.number}' for t in trials)}",
+        )
+    except Rejected as e:
+        messages.error(request, str(e))
+        return redirect("searches:spaces")
+    messages.success(request, f"“{version.space.name}” is kept: a search in it races them.")
+    return redirect("searches:space", id=version.space_id)
 
 
 @require_GET

@@ -32,6 +32,7 @@ function onChoice(numbers) {
   const link = $("[data-compare]", bar);
   const query = numbers.map((n) => `t=${search}.${n}`).join("&");
   link.href = `${link.href.split("?")[0]}?${query}`;
+  $("[data-make-space]", bar).value = numbers.map((n) => `${search}.${n}`).join(" ");
   setText(link, numbers.length > 1 ? `Compare ${numbers.length}` : "Compare");
 }
 

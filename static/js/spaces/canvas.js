@@ -17,6 +17,7 @@ const DRAFT = `canvas:${location.pathname}${location.search}`;
 
 let shown = opened; // the last answer that was applied
 let picture = null;
+let drawn = ""; // the outline that it shows
 let turn = 0; // the latest answer counts, whatever the order they come in
 let leaving = false;
 
@@ -81,8 +82,11 @@ function drawDecisions(restrict) {
   if (!shown.outline) return;
   const options = { restrict, onToggle: readonly ? null : toggle, onSelect: (part) => panel.open(part) };
   const place = $("[data-outline-picture]");
-  if (picture) picture.redraw(shown.outline, options);
+  const text = JSON.stringify(shown.outline);
+  if (picture && text === drawn) picture.restrict(restrict);
+  else if (picture) picture.redraw(shown.outline, options);
   else if (!place.closest("[hidden]")) picture = drawOutline(place, shown.outline, options);
+  if (picture) drawn = text;
   panel.show(shown, restrict);
 }
 
