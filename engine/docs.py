@@ -5,9 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from engine import catalog
+from engine.spaces._custom_modules import ALIASES, TEMPLATES
 from engine.spaces.base import CAPABILITIES, SearchSpace
 
 SPACES = "docs/spaces.md"
+CUSTOM = "docs/custom-space.md"
+_MARK, _END = "<!-- modules -->", "<!-- end -->"
 _HEADS = {"uniform": "uniform sampling", "size": "exact size", "grow": "growth", "morphisms": "morphisms"}
 
 
@@ -18,8 +21,8 @@ def spaces_page() -> str:
         "# Search spaces",
         "",
         "Written by `python -m engine.docs` from the spaces themselves. What all of them can do stands in",
-        "`engine/spaces/base.py`; the tests in `tests/engine/spaces/contract/` run over every one, and those of uniform",
-        "sampling, growth and morphisms are made from the second table.",
+        "`engine/spaces/base.py`; the tests in `tests/engine/spaces/contract/` run over every one, and those of",
+        "uniform sampling, growth and morphisms are made from the second table.",
         "",
         "| space | what it holds | source | presets |",
         "|---|---|---|---|",
@@ -47,9 +50,21 @@ def spaces_page() -> str:
     return "\n".join(lines)
 
 
+def custom_page(text: str) -> str:
+    """The page about written spaces with the allow-list as it is now."""
+    head, _, rest = text.partition(_MARK)
+    behind = rest.split(_END, 1)[1]
+    rows = [f"| `{name}` | {t.help} | {', '.join(t.arguments) or '–'} |" for name, t in TEMPLATES.items()]
+    aliases = ", ".join(f"`{name}`" for name in ALIASES)
+    table = "\n".join(["| module | what it does | arguments |", "|---|---|---|", *rows])
+    also = f"Names of `torch.nn` and some others are understood too: {aliases}."
+    return f"{head}{_MARK}\n\n{table}\n\n{also}\n\n{_END}{behind}"
+
+
 def main() -> None:
     """Writes the pages."""
     root = Path(__file__).resolve().parents[1]
+    (root / CUSTOM).write_text(custom_page((root / CUSTOM).read_text()), encoding="utf-8")
     (root / SPACES).write_text(spaces_page(), encoding="utf-8")
 
 

@@ -47,3 +47,22 @@ def test_examples_and_files_it_names_exist():
 
 def test_no_figure_is_left_open():
     assert not re.search(r"@[A-Z_]+@", README)
+
+
+def test_the_written_space_of_the_docs_works_and_lists_every_module():
+    import numpy as np
+    import yaml
+
+    from engine.data import registry
+    from engine.docs import CUSTOM, custom_page
+    from engine.spaces.base import make_space
+
+    page = (ROOT / CUSTOM).read_text()
+    assert page == custom_page(page), "run python -m engine.docs"
+    (text,) = re.findall(r"```yaml\n(.*?)```", page, flags=re.S)
+    assert yaml.safe_load(text)["space"]["name"] == "custom"
+    config = SearchConfig.from_yaml(text)
+    space = make_space(config, registry.spec("digits"))
+    rng = np.random.default_rng(0)
+    assert space.size() == 3 * sum(4**d for d in (1, 2, 3)) * 3
+    assert all(space.plan(space.sample(rng)).n_outputs == 10 for _ in range(20))
