@@ -157,7 +157,8 @@ def _salient(nodes: list[Node], *, alone: bool) -> str:
     The only kind of cell of a network (`alone`) is told by what is special only, not by its convolutions.
     """
     kinds = ("attention", "recurrent") if alone else ("attention", "recurrent", "sep", "conv", "pool")
-    main = [n for n in nodes if OPERATIONS[n.op].kind in kinds and n.args.get("kernel_size", 0) != 1]
+    some = [n for n in nodes if OPERATIONS[n.op].kind in kinds]
+    main = [n for n in some if n.args.get("kernel_size", 0) != 1] or some
     words = dict.fromkeys(" ".join(OPERATIONS[n.op].words(n.args)).strip() for n in main)
     return next(iter(words)) if len(words) == 1 else ""
 
@@ -201,11 +202,16 @@ def inside(nodes: list[Node], costs: Costs, title: str, insides: Insides) -> dic
         drawn = fold_tails([*boxes, *drawn], "")[len(boxes) :]
         said = say_tails(drawn)
         edges = [{"source": i, "target": box.id, "title": ""} for box in drawn for i in box.inputs]
+    # names are those inside the cell: the same in every network, whichever of its cells is drawn
+    prefix = f"{nodes[-1].cell.replace('.', '_')}_"
+    short = {box.id: box.id.removeprefix(prefix) for box in boxes + drawn}
+    for box in boxes + drawn:
+        box.id, box.group = short[box.id], ""
     return {
         "title": title,
         "caption": said,
         "nodes": [box.to_json() for box in boxes + drawn],
-        "edges": edges,
+        "edges": [{**edge, "source": short[edge["source"]], "target": short[edge["target"]]} for edge in edges],
     }
 
 

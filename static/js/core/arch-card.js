@@ -15,25 +15,24 @@ function facts(node, graph, whole) {
   const rows = [];
   if (channels) rows.push(["output", space ? `${channels} × ${space}` : channels, ""]);
   for (const [name, words] of [["n_params", "parameters"], ["n_macs", "multiply-adds"]]) {
-    if (node[name]) rows.push([words, node[name].toLocaleString("en"), whole ? share(node[name], total(name)) : ""]);
+    if (node[name]) rows.push([words, node[name].toLocaleString("en"), whole && total(name) ? `${share(node[name], total(name))} of ${whole}` : ""]);
   }
   const notes = [];
   if (node.repeat > 1) notes.push(`${node.repeat} equal ones after each other`);
   if (node.n_nodes > 1) notes.push(`stands for ${node.n_nodes} operations`);
   if (node.dashed) notes.push("acts in training only");
   if (node.idle) notes.push("without effect: it does not lie between input and output");
-  if (rows.some(([, , part]) => part)) notes.push(`shares are of ${whole}`);
   return { rows, notes };
 }
 
 function fill(card, node, graph, { open, whole }) {
   const { rows, notes } = facts(node, graph, whole);
   if (node.opens && open) notes.push("Enter or click shows its inside");
-  card.replaceChildren(
+  card.replaceChildren(...[
     h("p", {}, h("b", {}, isJoin(node) ? NAMES[node.kind] : [node.title || node.kind, node.detail].filter(Boolean).join(" ")), node.group ? h("span", { class: "muted" }, `  ${node.group}`) : null),
     rows.length ? h("table", {}, h("tbody", {}, rows.map(([name, value, part]) => h("tr", {}, h("th", { scope: "row" }, name), h("td", { class: "num" }, value), h("td", { class: "num muted" }, part))))) : null,
     notes.length ? h("p", { class: "muted" }, notes.join("; ")) : null,
-  );
+  ].filter(Boolean));
 }
 
 /** Under the step, or over it where there is no room; never outside the figure. */
@@ -99,24 +98,25 @@ export function explains(figure, svg, graph, options = {}) {
     next.focus();
   };
 
-  svg.addEventListener("mouseover", (event) => {
+  const host = svg.parentElement; // an svg that listens for focus would take it itself
+  host.addEventListener("mouseover", (event) => {
     const g = event.target.closest("g.node");
     if (g) show(g);
   });
-  svg.addEventListener("mouseout", (event) => {
+  host.addEventListener("mouseout", (event) => {
     const g = event.target.closest("g.node");
     if (g && !g.contains(event.relatedTarget)) hide();
   });
-  svg.addEventListener("focusin", (event) => {
+  host.addEventListener("focusin", (event) => {
     const g = event.target.closest("g.node");
     if (g) show(g);
   });
-  svg.addEventListener("focusout", hide);
-  svg.addEventListener("click", (event) => {
+  host.addEventListener("focusout", hide);
+  host.addEventListener("click", (event) => {
     const g = event.target.closest("g.node");
     if (g) enter(g);
   });
-  svg.addEventListener("keydown", (event) => {
+  host.addEventListener("keydown", (event) => {
     const g = event.target.closest("g.node");
     if (!g || event.ctrlKey || event.metaKey || event.altKey) return;
     const i = steps.indexOf(g);

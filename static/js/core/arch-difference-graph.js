@@ -121,7 +121,7 @@ export function graphDifference(graphs, labels, width) {
     const inner = s("g", { transform: `translate(${left},${round(top + over)})` });
     nameOf(g, labels[r] || { name: `network ${r + 1}` }, r, narrow, 0, narrow ? top + 16 : top + over + found.height / 2 - 14);
     g.append(inner);
-    for (const slot of slots) if (band.has(slot.id)) inner.append(ground(slot, found.at.get(slot.id), sizes.get(slot.id)));
+    for (const slot of slots) if (band.has(slot.id)) inner.append(ground(found.at.get(slot.id), sizes.get(slot.id), vertical));
     for (const wire of found.wires) {
       const mine = [...wire.targets].filter((id) => edges[r].has(`${wire.source}>${id}`));
       if (!mine.length) continue;
@@ -130,17 +130,17 @@ export function graphDifference(graphs, labels, width) {
       inner.append(path(d, `wire ${hot}`));
       if (wire.end !== null) inner.append(vertical ? headDown(tip[0], tip[1] + 5, hot) : headRight(tip[0] + 5, tip[1], hot));
     }
-    for (const slot of slots) inner.append(...drawn(slot, r, found.at.get(slot.id), sizes.get(slot.id)));
+    for (const slot of slots) inner.append(...drawn(slot, r, found.at.get(slot.id), sizes.get(slot.id), vertical));
   });
   return svg;
 }
 
-const ground = (slot, { x, y }, { w, h }) => s("rect", { x: round(x - w / 2 - 6), y: round(y - h / 2 - 5), width: round(w + 12), height: round(h + 10), rx: 3, class: "band" });
+const ground = ({ x, y }, { w, h, box }, vertical) => s("rect", { x: round(x - w / 2 - 6), y: round(y - (vertical ? h : box) / 2 - 5), width: round(w + 12), height: round(h + 10), rx: 3, class: "band" });
 
-function drawn(slot, r, { x, y }, { w, h, box, each }) {
+function drawn(slot, r, { x, y }, { w, h, box, each }, vertical) {
   const node = slot.nodes[r];
   const reference = slot.nodes[0];
-  const middle = y - (h - box) / 2;
+  const middle = vertical ? y - (h - box) / 2 : y;
   if (!node) return r && reference ? [path(`M${round(x - 6)},${round(middle - 6)}v12M${round(x + 6)},${round(middle - 6)}v12`, "lack")] : [];
   const hot = r > 0 && (!reference || operation(reference) !== operation(node)) ? "hot" : "";
   if (isJoin(node)) return [join(node, x, middle, hot)];

@@ -112,21 +112,31 @@ function ranges(columns, plans, wide, room) {
     const columnOf = new Map(columns.flatMap((column, i) => (column.nodes[r] ? [[column.nodes[r].id, i]] : [])));
     for (const item of plan.items) {
       const [a, b] = [columnOf.get(item.from), columnOf.get(item.to)];
-      for (let i = a ?? 0; i < (b ?? Math.min(columns.length, (a ?? 0) + 2)); i += 1) open[i] = false;
+      for (let i = (a ?? 0); i < (b ?? Math.min(columns.length, (a ?? 0) + 2)); i += 1) open[i] = false;
     }
   });
   const ends = [...open.keys()].filter((i) => open[i] && i < columns.length - 1).map((i) => i + 1);
   const need = (a, b) => wide.slice(a, b).reduce((sum, w) => sum + w, 0) + 18 * (b - a - 1);
-  const out = [];
-  let [start, last] = [0, 0];
-  for (const end of [...ends, columns.length]) {
-    if (last > start && need(start, end) > room) {
-      out.push([start, last]);
-      start = last;
+  const fill = (most) => {
+    const out = [];
+    let [start, last] = [0, 0];
+    for (const end of [...ends, columns.length]) {
+      if (last > start && need(start, end) > most) {
+        out.push([start, last]);
+        start = last;
+      }
+      last = end;
     }
-    last = end;
+    return [...out, [start, columns.length]];
+  };
+  const count = fill(room).length;
+  let [low, high] = [room / 3, room];
+  while (high - low > 12) {
+    const middle = (low + high) / 2;
+    if (fill(middle).length > count) low = middle;
+    else high = middle;
   }
-  return [...out, [start, columns.length]];
+  return fill(high);
 }
 
 export function differenceDrawing(plans, labels, width) {
@@ -149,7 +159,7 @@ function stretchOf(columns, { plans, labels, width, left, narrow, wide, tall, be
   const different = columns.map((column) => new Set(column.nodes.map((node) => (node ? operation(node) : "-"))).size > 1);
   const shapes = columns.map((column) => new Set(column.nodes.filter(Boolean).map(shapeOf)).size > 1);
   const follows = before.some(Boolean) ? 18 : 0;
-  const gap = Math.min(60, Math.max(18, (width - left - 10 - follows - wide.reduce((a, b) => a + b, 0)) / Math.max(1, columns.length - 1)));
+  const gap = Math.min(60, Math.max(18, (width - left - 17 - follows - wide.reduce((a, b) => a + b, 0)) / Math.max(1, columns.length - 1)));
   const X = [];
   let x = left + follows + (narrow ? 0 : 8);
   for (const w of wide) {

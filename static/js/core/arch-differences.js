@@ -28,7 +28,9 @@ export function differences(pictures, given, width) {
   const kinds = [...new Set(pictures.flatMap((picture) => (picture.details || []).map((detail) => kindOfInside(detail.title))))];
   const insides = kinds.map((kind) => {
     const found = pictures.map((picture) => (picture.details || []).find((detail) => kindOfInside(detail.title) === kind));
-    return { kind, having: everyone.filter((r) => found[r]), graphs: found.filter(Boolean) };
+    // the drawn cell stands for cells of several sizes: only what it does is compared
+    const graphs = found.filter(Boolean).map((detail) => ({ ...detail, nodes: detail.nodes.map((node) => ({ ...node, shape: [] })) }));
+    return { kind, having: everyone.filter((r) => found[r]), graphs };
   }).filter(({ having }) => having.length > 1);
 
   const add = (graphs, which) => {

@@ -18,19 +18,29 @@ export const litOf = (line) => ends.get(line);
 export function step(node, { shape = "", bar = false, vertical = false } = {}) {
   if (isJoin(node)) return { w: 18, h: 18, box: 18, list: [], titles: 0 };
   const { lines, titles } = words(node);
-  const w = Math.max(42, ...lines.map((line) => widthOf(line) + 12), shape && !vertical ? widthOf(shape) + 2 : 0);
+  const w = Math.max(42, ...lines.map((line) => widthOf(line) + (node.kind === "embed" ? 18 : 12)), shape && !vertical ? widthOf(shape) + 2 : 0);
   const box = Math.max(26, lines.length * 14 + 8 + (bar ? 4 : 0));
   return { w: round(w), h: box + (shape ? 17 : 0), box, list: lines, titles, shape };
 }
 
 const shapeLine = (node) => shapeWords(node).filter(Boolean).join(" × ");
 
+/** The order of the picture itself (the same for networks of one space), operations on edges before their target; null if it is none. */
+function asWritten(graph, nodes, edges) {
+  const place = new Map(graph.nodes.map((node, i) => [node.id, i]));
+  for (const [a, b] of edges) if (nodes.get(a).onEdge) place.set(a, place.get(b) - 0.5);
+  if (edges.some(([a, b]) => place.get(a) >= place.get(b))) return null;
+  return [...nodes.keys()].sort((a, b) => place.get(a) - place.get(b));
+}
+
 /** The graph of a picture: nodes, edges, order, neighbours; what no way leads through is marked idle. */
 export function readGraph(graph) {
   const { nodes, edges } = opened(graph);
   const { into, out } = links(nodes, edges);
-  const order = ordered(nodes, into, out);
+  const order = asWritten(graph, nodes, edges) || ordered(nodes, into, out);
   const used = flowing(order, into, out, nodes);
+  const main = flowing(order, into, out, nodes, true);
+  for (const id of order) nodes.get(id).aside = main.size > 0 && !main.has(id); // an auxiliary head
   for (const id of order) nodes.get(id).idle = used.size > 0 && !used.has(id) && !nodes.get(id).dashed;
   const unique = [...new Map(edges.map(([a, b]) => [`${a}\n${b}`, [a, b]])).values()];
   const output = order.filter((id) => nodes.get(id).kind === "output" && !nodes.get(id).dashed).at(-1) ?? order.at(-1);
@@ -82,7 +92,7 @@ export function landings(wires, at, size, vertical) {
 
 function layout(read, size, vertical, tight) {
   return layered(read.order, read.edges, (id) => size.get(id), {
-    vertical, first: read.inputs, last: read.output, gap: vertical ? 18 : 14, between: vertical ? 26 : tight ? 22 : 34,
+    vertical, first: read.inputs, last: read.output, gap: vertical ? (tight ? 9 : 18) : 14, between: vertical ? 26 : tight ? 22 : 34,
   });
 }
 
@@ -99,7 +109,9 @@ function systems({ layers, width }, room, most) {
     for (let b = 1; b <= n; b += 1) {
       for (let a = b - 1; a >= 0 && fits(a, b); a -= 1) {
         if (!before[a]) continue;
-        const cost = before[a].cost + (b < n ? layers[b].passing : 0);
+        // a nearly empty row is as bad as three lines more
+        const empty = 1 - (end(b) - layers[a].start) / room;
+        const cost = before[a].cost + (b < n ? layers[b].passing : 0) + 3 * empty * empty;
         if (layers[b]?.passing > PASSING) continue;
         if (!now[b] || cost < now[b].cost) now[b] = { cost, cuts: [...before[a].cuts, [a, b]] };
       }
@@ -133,7 +145,10 @@ function pieces(wire, rows, layers) {
 /** The layout that suits the width: one row, tighter, in rows (medium graphs), downwards, or wider than the place. */
 function suited(read, sized, width, { vertical, most }) {
   const room = width - 2 * EDGE - 6;
-  if (vertical) return { found: layout(read, sized(true), true), vertical, rows: null };
+  if (vertical) {
+    const loose = layout(read, sized(true), true);
+    return { found: loose.width > room ? layout(read, sized(true), true, true) : loose, vertical, rows: null };
+  }
   let found = layout(read, sized(false), false);
   if (found.width > room) {
     const tight = layout(read, sized(false), false, true);
@@ -194,7 +209,7 @@ export function drawGraph(graph, width, options = {}) {
   svg.append(lines, front);
   const shift = landings(found.wires, found.at, (id) => size.get(id), vertical);
   for (const wire of found.wires) {
-    const dashed = [...wire.targets].every((id) => read.nodes.get(id).dashed);
+    const dashed = [...wire.targets].every((id) => read.nodes.get(id).dashed && read.nodes.get(id).aside);
     for (const { wire: piece, row } of pieces(moved(wire, found.at, size, vertical), rows, found.layers)) {
       const [dx, dy] = shifts[row];
       for (const line of piece.lines) for (const point of new Set(line)) [point[0], point[1]] = [point[0] + dx, point[1] + dy];
@@ -214,20 +229,17 @@ export function drawGraph(graph, width, options = {}) {
   return { svg, width: W, height: H, vertical, rows: rows.length };
 }
 
-/** A wire begins and ends at the block itself, not at the words below it. */
+/** A copy of a wire; from above to below it begins at the block itself, not at the words below it. */
 export function moved(wire, at, size, vertical) {
-  const own = size.get(wire.source);
   const lines = wire.lines.map((line) => line.map((point) => [...point]));
-  const under = (one) => (one.h - one.box) / 2;
-  if (vertical && wire.start !== null) lines[0][0][1] = at.get(wire.source).y - under(own) + own.box / 2;
-  if (!vertical && wire.start !== null) for (const point of lines[0]) point[1] = at.get(wire.source).y - under(own);
-  if (!vertical && wire.end !== null) for (const point of lines.at(-1)) point[1] -= under(size.get(wire.end));
+  const { h, box } = size.get(wire.source);
+  if (vertical && wire.start !== null) lines[0][0][1] = at.get(wire.source).y - h / 2 + box;
   return { ...wire, lines };
 }
 
 function drawn(node, { x, y }, { w, h, box, list, titles, shape }, dear, vertical) {
   if (isJoin(node)) return [join(node, x, y)];
-  const middle = y - (h - box) / 2;
+  const middle = vertical ? y - (h - box) / 2 : y;
   const left = x - w / 2;
   const bar = dear > 0 && node.n_macs > 0;
   const group = block(node, left, middle, w, box, { words: list, titles, vertical: true, lift: bar ? 2 : 0 });

@@ -17,7 +17,7 @@ function sizes(node, plain, height) {
   if (isJoin(node)) return { w: 18, h: 18, list: [], titles: 0 };
   if (node.kind === "input" && !plain) return { w: 46, h: 46, list: [], titles: 0 };
   const { lines, titles } = words(node);
-  const w = Math.max(42, ...lines.map((line) => widthOf(line) + 12));
+  const w = Math.max(42, ...lines.map((line) => widthOf(line) + (node.kind === "embed" ? 18 : 12)));
   return { w: round(w), h: Math.max(height(node), lines.length * 14 + 10), list: lines, titles };
 }
 
@@ -162,7 +162,7 @@ function drawRow(svg, plan, { y: top, width, bars, plain, pixels, height, most, 
     if (said[1]) front.append(text(middle, y + 15, said[1], "shape2"));
   });
 
-  drawLanes(plan, { X, box, y, above, wires, front, left });
+  drawLanes(plan, { X, box, y, above, wires, front, left, plain });
   if (!bars) return { W, bottom: Math.ceil(bottom + 4) };
   const lines = many ? [bottom + 42, bottom + 92] : [bottom + 62, bottom + 130];
   drawBars(svg, plan, { X, box, W, left, lines, graph, scale, first: !entry, tall: many ? 24 : 34 });
@@ -187,12 +187,14 @@ function widened(plan, box, least) {
   return gaps;
 }
 
-function drawLanes(plan, { X, box, y, above, wires, front, left }) {
+function drawLanes(plan, { X, box, y, above, wires, front, left, plain }) {
+  // a way that begins at the last step of the row before leaves the arrow that comes in
+  const ends = (id) => (X.has(id) ? { x: X.get(id), w: box.get(id).w, y } : { x: X.get(plan.spine[0]) - (plain ? 26 : 50), w: 4, y });
   const laneX = new Map(); // nodes that stand on lanes: {x, w, y}
   const place = new Map();
   for (const item of plan.items) {
     if (!item.nodes.length) continue;
-    const start = item.from === null ? left - 14 : (X.has(item.from) ? X.get(item.from) + box.get(item.from).w : place.get(item.from).x + place.get(item.from).w) + 6;
+    const start = item.from === null ? left - 14 : (place.has(item.from) ? place.get(item.from).x + place.get(item.from).w : ends(item.from).x + ends(item.from).w) + 6;
     const to = item.to === null ? Math.max(...X.values()) : X.has(item.to) ? X.get(item.to) : place.get(item.to).x;
     const wide = item.nodes.map((id) => laneWidth(plan.nodes.get(id)));
     const gap = Math.max(14, (to - start - wide.reduce((a, b) => a + b, 0)) / (item.nodes.length + 1));
@@ -210,10 +212,10 @@ function drawLanes(plan, { X, box, y, above, wires, front, left }) {
   const into = (id) => plan.items.filter((item) => item.to === id).sort((p, q) => q.lane - p.lane || plan.index.get(p.from) - plan.index.get(q.from));
   for (const item of plan.items) {
     const lane = y - above[item.lane];
-    const from = item.from === null ? null : place.get(item.from) || { x: X.get(item.from), w: box.get(item.from).w, y };
+    const from = item.from === null ? null : place.get(item.from) || ends(item.from);
     let cursor = null; // where the line is now, on the lane
     if (from) {
-      const tap = from.x + from.w + (plan.nodes.get(item.from).repeat > 1 ? 12 : 6);
+      const tap = from.x + from.w + (plan.nodes.get(item.from).repeat > 1 && item.from !== plan.entry ? 12 : 6);
       wires.append(dot(tap, from.y));
       if (laneX.has(item.from)) wires.append(path(`M${round(from.x + from.w)},${round(from.y)}H${round(tap)}`, "wire"));
       wires.append(path(`M${round(tap)},${round(from.y)}V${round(lane + 8)}q0,-8 8,-8`, "wire skip"));

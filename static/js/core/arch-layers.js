@@ -2,12 +2,13 @@
 
    layered(ids, edges, size, options) -> {at: Map id -> {x, y, rank}, wires: [{source, start: id|null, rank, targets: Set, lines: [[[x, y], [x, y]], ...], end: id|null}],
      width, height, ranks, layers: [{start, deep, low, high, passing: lines that come into it}]}
-     ids in topological order; edges [[source, target]]; size(id) -> {w, h}; first: ids that stay in the first layer; last: id that stays in the last one
+     ids in topological order; edges [[source, target]]; size(id) -> {w, h, box: height without the words under it}; first: ids that stay in the first layer; last: id that stays in the last one
      options.vertical: layers from above to below instead of from left to right
      a wire is straight lines through the layers, joined by curves between them
    1 every node one layer behind the last that it reads; 2 all ways from one node share one trunk through the layers between (fewer lines);
    3 the order inside a layer by barycentres, up and down, the best crossing count is kept; 4 places: pulled to the mean of the neighbours, order and
-   distances kept (least squares by pooling adjacent violators). x, y are centres. */
+   distances kept (least squares by pooling adjacent violators). x, y are centres
+     (from left to right: y of the node without the words under it). */
 
 const SWEEPS = 10;
 const mean = (list) => list.reduce((a, b) => a + b, 0) / list.length;
@@ -158,7 +159,7 @@ function settle(layer, wish, weight, apart) {
 }
 
 function place(layers, extent, gap) {
-  const apart = (a, b) => (extent(a) + extent(b)) / 2 + (a.id && b.id ? gap : a.id || b.id ? gap * 0.75 : gap * 0.6);
+  const apart = (a, b) => extent(a)[1] + extent(b)[0] + (a.id && b.id ? gap : a.id || b.id ? gap * 0.75 : gap * 0.6);
   for (const layer of layers) {
     let at = 0;
     layer.forEach((v, i) => {
@@ -196,7 +197,7 @@ function place(layers, extent, gap) {
   }
 }
 
-/** Trunks in as few straight pieces as their neighbours leave room for. */
+/** Trunks in as few straight pieces as their neighbours leave room for, and no bend between two nodes that only have each other. */
 function straighten(layers, apart) {
   const trunks = new Map();
   for (const v of layers.flat()) {
@@ -226,6 +227,11 @@ function straighten(layers, apart) {
       before = at;
     }
   }
+  for (const v of layers.slice(1).flat()) {
+    if (!v.id || v.up.length !== 1 || v.up[0].down.length !== 1) continue;
+    const [low, high] = room(v);
+    if (v.up[0].at >= low && v.up[0].at <= high) v.at = v.up[0].at;
+  }
 }
 
 export function layered(ids, edges, size, options = {}) {
@@ -240,7 +246,12 @@ export function layered(ids, edges, size, options = {}) {
   const built = build(ids, rank, out);
   const layers = begin(built.layers);
   sortLayers(layers);
-  const across = (v) => (v.id ? (vertical ? size(v.id).w : size(v.id).h) : 2);
+  // how far a vertex reaches before and behind its middle; words under a node belong to it, its lines meet the node itself
+  const across = (v) => {
+    if (!v.id) return [1, 1];
+    const { w, h, box = h } = size(v.id);
+    return vertical ? [w / 2, w / 2] : [box / 2, h - box / 2];
+  };
   const along = (v) => (v.id ? (vertical ? size(v.id).h : size(v.id).w) : 0);
   place(layers, across, gap);
 
@@ -254,8 +265,8 @@ export function layered(ids, edges, size, options = {}) {
     at += deep[i] + between + Math.min(34, far / 12);
   });
   at -= layers.length ? between : 0;
-  const low = Math.min(...layers.flat().map((v) => v.at - across(v) / 2));
-  const high = Math.max(...layers.flat().map((v) => v.at + across(v) / 2));
+  const low = Math.min(...layers.flat().map((v) => v.at - across(v)[0]));
+  const high = Math.max(...layers.flat().map((v) => v.at + across(v)[1]));
   for (const v of layers.flat()) {
     v.at = Math.round((v.at - low) * 10) / 10;
     v.middle = start[v.rank] + deep[v.rank] / 2;
@@ -269,7 +280,7 @@ export function layered(ids, edges, size, options = {}) {
   const [width, height] = point(reach, high - low);
   const extent = layers.map((layer, i) => ({
     start: start[i], deep: deep[i],
-    low: Math.min(...layer.map((v) => v.at - across(v) / 2)), high: Math.max(...layer.map((v) => v.at + across(v) / 2)),
+    low: Math.min(...layer.map((v) => v.at - across(v)[0])), high: Math.max(...layer.map((v) => v.at + across(v)[1])),
     passing: layer.reduce((sum, v) => sum + v.up.length, 0),
   }));
   return { at: places, wires: wires(layers, { start, deep, along, point }), width, height, ranks: layers.length, layers: extent };

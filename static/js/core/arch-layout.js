@@ -189,22 +189,23 @@ export function isChain(plan) {
   });
 }
 
-/** The part of a plan whose spine is [a, b): what lies beside it comes along (no way may lead out of it). */
+/** The part of a plan whose spine is [a, b), with what lies beside it; a way may begin at the `entry`, the last step of the row before. */
 export function part(plan, a, b) {
   const spine = plan.spine.slice(a, b);
+  const entry = a ? plan.spine[a - 1] : null;
   const own = new Set(spine);
-  const items = plan.items.filter((item) => own.has(item.from) || own.has(item.to)).map((item) => ({ ...item }));
+  const items = plan.items.filter((item) => own.has(item.to) || (own.has(item.from) && item.to === null)).map((item) => ({ ...item }));
   const used = [...new Set(items.map((item) => item.lane))].sort((p, q) => p - q);
   for (const item of items) item.lane = used.indexOf(item.lane);
   const index = new Map([...plan.index].map(([id, place]) => [id, place - a]));
-  return { ...plan, spine, items, lanes: used.map((lane) => plan.lanes[lane]), index };
+  return { ...plan, spine, entry, items, lanes: used.map((lane) => plan.lanes[lane]), index };
 }
 
-/** Places i in the spine behind which a row may end: no way beside the spine leads over it. */
+/** Places i in the spine behind which a row may end: no way beside the spine leads over it (one may begin there). */
 export function cuts(plan) {
   const open = new Array(plan.spine.length).fill(true);
   for (const item of plan.items) {
-    const from = item.from === null ? 0 : Math.floor(plan.index.get(item.from));
+    const from = item.from === null ? 0 : Math.floor(plan.index.get(item.from)) + (item.to === null ? 0 : 1);
     const to = item.to === null ? from + 2 : Math.ceil(plan.index.get(item.to));
     for (let i = from; i < Math.min(to, open.length); i += 1) open[i] = false;
   }

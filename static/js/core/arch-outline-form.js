@@ -81,13 +81,15 @@ export function outlineForm(element, outline, options, following) {
     const places = frame(shown, width);
     const rows = shown.parts.map((part) => {
       const aside = part.decisions?.length && part.kind !== "input" ? null : part.detail;
+      const repeat = part.repeat && !(part.detail || "").includes(part.repeat) ? part.repeat : ""; // many say it there already
+      const said = [aside, repeat].filter(Boolean).join(", ");
       const least = Math.max(30, saidIn(part).length * 16 + 12);
       return h("div", { class: "outline-row", css: { "min-height": `${least}px` } },
-        aside || part.repeat ? h("p", { class: "small muted" }, [aside, part.repeat].filter(Boolean).join(", ")) : null,
+        said ? h("p", { class: "small muted" }, said) : null,
         (part.decisions || []).map(choice));
     });
     const svg = s("svg", { class: "arch outline-blocks", role: "group", "aria-label": "places of the space" });
-    const holder = h("div", { class: "outline-form", css: { "--right": `${places.right}px`, "--gap": `${GAP}px` } }, svg, rows);
+    const holder = h("div", { class: `outline-form${width - places.right > 460 ? " wide" : ""}`, css: { "--right": `${places.right}px`, "--gap": `${GAP}px` } }, svg, rows);
     element.replaceChildren(holder);
     const top = rows.map((row) => row.offsetTop);
     const height = rows.map((row) => row.offsetHeight);

@@ -84,7 +84,7 @@ export function block(node, x, y, w, h, { before = h, words, titles = 1, cls = "
     if (node.kind === "embed") group.append(path(`M${left + 4},${top}v${round(h)}`, `op-line ${classOf(node)}`));
     if (node.kind === "recurrent") group.append(path(`M${round(x + w - 6)},${top}c2,-9 -14,-9 -12,0`, `op-line ${classOf(node)}`));
   }
-  group.append(...lines(x + w / 2, y - lift, words || [node.title], titles));
+  group.append(...lines(x + w / 2 + (node.kind === "embed" ? 2 : 0), y - lift, words || [node.title], titles));
   return group;
 }
 

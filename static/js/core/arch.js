@@ -160,7 +160,7 @@ export function drawPicture(element, picture, options = {}) {
       const places = visible.map((detail) => inside(detail, width, open));
       holder.replaceChildren(
         ...(many ? [h("div", { class: "chips arch-insides", role: "group", "aria-label": "Insides" },
-          details.map((detail) => h("button", { class: "chip", type: "button", "aria-pressed": String(visible.includes(detail)), onclick: () => open(detail.title, false) }, detail.title)))] : []),
+          details.map((detail) => h("button", { class: "chip", type: "button", "aria-pressed": String(visible.includes(detail)), "data-opens": detail.title, onclick: () => open(detail.title, false) }, detail.title.replace(/, once$/, ""))))] : []),
         ...places);
       for (const place of places) place.ready(figure);
     }
@@ -172,7 +172,7 @@ export function drawPicture(element, picture, options = {}) {
       const place = [...holder.querySelectorAll("[data-inside]")].find((one) => one.dataset.inside === title);
       if (!place) return;
       if (!move) {
-        [...holder.querySelectorAll(".chip")].find((chip) => chip.textContent === title)?.focus({ preventScroll: true });
+        [...holder.querySelectorAll(".chip")].find((chip) => chip.dataset.opens === title)?.focus({ preventScroll: true });
         return;
       }
       place.scrollIntoView({ block: "nearest", behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth" });

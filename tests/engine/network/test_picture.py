@@ -90,10 +90,10 @@ def test_equal_cells_in_a_row_are_one_node():
     assert [(n["title"], n["repeat"]) for n in drawn["nodes"]] == [
         ("image", 1), ("cell 1", 3), ("cell 2", 1), ("cell 1", 1), ("global", 1),
     ]  # fmt: skip
-    assert [d["title"] for d in drawn["details"]] == ["cell 1 conv 3×3, 4 times", "cell 2, once"]
+    assert [d["title"] for d in drawn["details"]] == ["cell 1 conv 3×3, 4 times", "cell 2 conv 1×1, once"]
     assert drawn["details"][0]["edges"] == [
-        {"source": "in0", "target": "stage1_cell0_sum", "title": "conv 3×3"},
-        {"source": "in0", "target": "stage1_cell0_sum", "title": ""},
+        {"source": "in0", "target": "sum", "title": "conv 3×3"},
+        {"source": "in0", "target": "sum", "title": ""},
     ]
 
 
