@@ -247,6 +247,65 @@ def test_cells_of_other_classes_compute_something_else_however_they_share_weight
         assert not trial.same(one, other), (one, other)
 
 
+def test_fewer_classes_would_be_wrong(by_class):
+    """One cell of each class with random weights, in all ways of sharing them: no two compute the same.
+
+    Computed with matrices over 6 channels of 3x3 pixels (enough that no relu lets nothing or everything through):
+    relu, convolution, shift; average pooling; sums.
+    """
+    rng = np.random.default_rng(0)
+    side, channels = 3, 6
+    pixels = [(y, x) for y in range(side) for x in range(side)]
+
+    def window(y: int, x: int) -> list[tuple[int, int, int]]:
+        return [(dy, dx, pixels.index((y + dy, x + dx))) for dy in (-1, 0, 1) for dx in (-1, 0, 1)
+                if (y + dy, x + dx) in pixels]  # fmt: skip
+
+    def convolution(radius: int) -> tuple[np.ndarray, np.ndarray]:
+        kernel = rng.normal(size=(channels, channels, 3, 3))
+        matrix = np.zeros((channels, len(pixels), channels, len(pixels)))
+        for at, (y, x) in enumerate(pixels):
+            for dy, dx, source in window(y, x):
+                if max(abs(dy), abs(dx)) <= radius:
+                    matrix[:, at, :, source] = kernel[:, :, dy + 1, dx + 1]
+        size = channels * len(pixels)
+        return matrix.reshape(size, size), np.repeat(0.2 * rng.normal(size=channels), len(pixels))
+
+    average = np.zeros((len(pixels), len(pixels)))
+    for at, (y, x) in enumerate(pixels):
+        near = window(y, x)
+        for _, _, source in near:
+            average[at, source] = 1 / len(near)
+    pool = np.kron(np.eye(channels), average)
+    weights = {"nor_conv_1x1": [convolution(0) for _ in range(6)], "nor_conv_3x3": [convolution(1) for _ in range(6)]}
+    start, probe = rng.normal(size=(2, channels * len(pixels)))
+
+    def output(arch, numbers: dict[str, int]) -> float:
+        states = [start, *(np.zeros_like(start) for _ in range(3))]
+        for name, a, b in WIRES:
+            op = str(arch[name])
+            if name in numbers:
+                matrix, shift = weights[op][numbers[name]]
+                states[b] = states[b] + matrix @ np.maximum(states[a], 0) + shift
+            elif name in kept:
+                states[b] = states[b] + (pool @ states[a] if op == "avg_pool_3x3" else states[a])
+        return float(probe @ states[3])
+
+    found = set()
+    for digits, *_ in by_class.values():
+        arch = SPACE.from_digits(digits)
+        kept = live(arch)
+        kinds = [[n for n in kept if arch[n] == op] for op in weights]
+        orders = itertools.product(*(itertools.permutations(range(len(names))) for names in kinds))
+        values = np.array([
+            output(arch, {n: i for names, order in zip(kinds, chosen, strict=True)
+                          for n, i in zip(names, order, strict=True)})
+            for chosen in orders
+        ])  # fmt: skip
+        found.add((*map(len, kinds), f"{values.sum():.7g}", f"{np.tanh(values / 10).sum():.7g}"))
+    assert len(found) == len(by_class) == 5044
+
+
 def test_morphisms_leave_what_slept_asleep():
     """A convolution onto a node that received nothing would wake the one behind it."""
     space = Nasbench201(Nasbench201Options(cells=1, channels=3)).bind(DIGITS)
