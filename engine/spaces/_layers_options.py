@@ -119,6 +119,7 @@ class LayersOptions(SpaceOptions):
     )
     widen: Scale[Literal[1, 2, 4]] = Field(
         (1, 2),
+        validate_default=True,
         description="Factor on the channels behind each pooling.",
         json_schema_extra=offers(1, 2, 4, labels={1: "×1", 2: "×2", 4: "×4"}, advanced=True),
     )

@@ -36,7 +36,7 @@ class Writings(ABC):
             return self._read(stripped)
         try:
             value = json.loads(stripped)
-        except ValueError as e:
+        except (ValueError, RecursionError) as e:
             raise InvalidArchitecture(f"this is not JSON: {e}") from e
         for part in ("architecture", "choices"):
             if isinstance(value, dict) and isinstance(value.get(part), dict):

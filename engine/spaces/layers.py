@@ -34,6 +34,7 @@ from engine.spaces._layers_options import LayersOptions as LayersOptions
 from engine.spaces._layers_options import Operation
 from engine.spaces._layers_presets import PRESETS
 from engine.spaces._layers_process import LayersProcess
+from engine.spaces._layers_reader import Reader
 from engine.spaces._outline import Outline, input_words
 from engine.spaces.base import Decision, Preset
 
@@ -216,10 +217,12 @@ class Layers(LayersProcess):
     # -- words --------------------------------------------------------------------------------
     def write(self, arch: Architecture) -> str:
         """The written sequence, see `notation`."""
-        return text.write(self.layout(arch))
+        blocks = range(1, int(cast(int, arch["depth"])) + 1)
+        factors = [cast(float, arch.choices.get(f"block{k}_factor", 1.0)) for k in blocks]
+        return text.write(self.layout(arch), factors)
 
     def _read(self, text_: str) -> Architecture:
-        return text.Reader(self, text_).architecture()
+        return Reader(self, text_).architecture()
 
     def title(self, decision: str) -> str:
         """ "block 5 operation", "skip of block 5", "widening"."""
