@@ -249,5 +249,3 @@ def test_events_api(client: Client) -> None:
     assert client.get(url, {"after": head + 200}).json()["reload"]
     client.cookies.load(cookies(user_make()))
     assert client.get(url, {"after": 0}).status_code == 404
-
-

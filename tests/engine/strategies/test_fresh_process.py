@@ -31,7 +31,9 @@ def test_a_fresh_process_proposes_what_was_proposed(objectives):
     runs, sent = [], []
     for n, (strategy, schedule) in enumerate((a, b) for a in pairs("strategy") for b in pairs("schedule")):
         settings = config(
-            strategy=strategy, schedule=schedule, space=SPACES[(n + objectives) % 2],
+            strategy=strategy,
+            schedule=schedule,
+            space=SPACES[(n + objectives) % 2],
             **({"objectives": TWO} if objectives == 2 else {}),
         )
         recorded = wild(settings, seed=n)

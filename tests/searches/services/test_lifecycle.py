@@ -83,9 +83,7 @@ def test_second_press_of_start_finds_the_first_search() -> None:
     assert LogEntry.objects.filter(search=first).count() == 1
 
 
-def test_a_crash_between_storing_and_starting_leaves_nothing(
-    monkeypatch: pytest.MonkeyPatch, sent: list[Any]
-) -> None:
+def test_a_crash_between_storing_and_starting_leaves_nothing(monkeypatch: pytest.MonkeyPatch, sent: list[Any]) -> None:
     owner, config = user_make(), config_make()
 
     def crash(search: Search, by: Any) -> None:
@@ -257,9 +255,7 @@ def test_checkpoints_follow_their_trial(tmp_path: Path) -> None:
     for text in ("one", "two"):
         file.write_text(text)
         stored = checkpoint_store(claimed.job, claimed.claim, file)
-        assert job_checkpoint(
-            job=claimed.job, claim=1, name=stored.name, digest=stored.digest, n_bytes=stored.bytes
-        )
+        assert job_checkpoint(job=claimed.job, claim=1, name=stored.name, digest=stored.digest, n_bytes=stored.bytes)
     assert Artifact.objects.filter(search=search).count() == 1  # the one before is gone
     search.refresh_from_db()
     assert search.disk_bytes == 3
