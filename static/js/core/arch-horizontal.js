@@ -13,9 +13,12 @@ const sum = (list) => list.reduce((a, b) => a + b, 0);
 export const laneWords = (node) => [node.title, node.detail].filter(Boolean).join(" ");
 const laneWidth = (node) => (isJoin(node) ? 18 : Math.max(36, widthOf(laneWords(node)) + 14));
 
+/** Whether the input is drawn as pixels, or as the row of a signal; text and tables are a word. */
+const pictured = (node, plain) => node.kind === "input" && !plain && (node.shape || []).length > 1;
+
 function sizes(node, plain, height) {
   if (isJoin(node)) return { w: 18, h: 18, list: [], titles: 0 };
-  if (node.kind === "input" && !plain) return { w: 46, h: 46, list: [], titles: 0 };
+  if (pictured(node, plain)) return { w: 46, h: 46, list: [], titles: 0 };
   const { lines, titles } = words(node);
   const w = Math.max(42, ...lines.map((line) => widthOf(line) + (node.kind === "embed" ? 18 : 12)));
   return { w: round(w), h: Math.max(height(node), lines.length * 14 + 10), list: lines, titles };
@@ -131,7 +134,7 @@ function drawRow(svg, plan, { y: top, width, bars, plain, pixels, height, most, 
     up += room + 10;
     return at;
   });
-  const y = top + (plan.lanes.length ? up - 4 : half + 8) + (stacked ? 4 : 0);
+  const y = top + (plan.lanes.length ? up - 4 : half + 8) + (stacked || plan.spine.some((id) => plan.nodes.get(id).kind === "recurrent") ? 5 : 0);
   const bottom = y + half;
   const wires = s("g");
   const front = s("g");
@@ -149,7 +152,7 @@ function drawRow(svg, plan, { y: top, width, bars, plain, pixels, height, most, 
     const at = X.get(id);
     const before = i ? plan.nodes.get(plan.spine[i - 1]) : null;
     if (isJoin(node)) front.append(join(node, at + 9, y));
-    else if (node.kind === "input" && !plain) front.append(image(node, at, y, w, pixels));
+    else if (pictured(node, plain)) front.append(image(node, at, y, w, pixels));
     else front.append(block(node, at, y, w, h, { before: before && !isJoin(before) ? box.get(before.id).h : before ? Math.max(h, height(before)) : h, words: list, titles }));
     if (more && i === plan.spine.length - 1) wires.append(path(`M${round(at + w + (node.repeat > 1 ? 6 : 0))},${round(y)}H${round(at + w + 16)}`, "wire"), headRight(at + w + 21, y));
     if (!before) return;
