@@ -3,7 +3,7 @@
      restrict  {decision: [values]}; a decision that it does not name has all its options
      onToggle(names, value, on)  names: all decisions this row stands for; value: the raw option; on: it shall be in
      onSelect(partId)            the blocks are buttons too
-   The page answers by restrict(next) or redraw(...); focus stays where it was. The last option of a decision cannot be left out. */
+   Without onToggle the options cannot be changed. The page answers by restrict(next) or redraw(...); focus stays where it was. The last option of a decision cannot be left out. */
 import { h, s } from "./dom.js";
 import { connections, frame, GAP, saidIn } from "./arch-outline.js";
 import { classOf, text } from "./arch-parts.js";
@@ -32,7 +32,7 @@ export function outlineForm(element, outline, options, following) {
       button.setAttribute("aria-pressed", state);
       const only = state !== "false" && left.get(decision) === 1;
       button.toggleAttribute("data-only", only);
-      if (only) button.setAttribute("aria-disabled", "true");
+      if (only || !onToggle) button.setAttribute("aria-disabled", "true");
       else button.removeAttribute("aria-disabled");
       button.title = only ? "the last one: at least one option stays" : state === "mixed" ? "in some of the places this row stands for" : "";
     }
