@@ -47,7 +47,8 @@ class LearnedPosition(nn.Module):
 
     def __init__(self, channels: int, length: int) -> None:
         super().__init__()
-        self.weight = nn.Parameter(0.02 * torch.randn(channels, length))
+        # of the size of what it is added to: with less, short trainings never learn where a step stands
+        self.weight = nn.Parameter(torch.randn(channels, length))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return x + self.weight
