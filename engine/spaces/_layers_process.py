@@ -7,7 +7,7 @@ from functools import cached_property
 from math import prod
 from typing import cast
 
-from engine.architecture import Option
+from engine.architecture import Architecture, Option
 from engine.spaces._layers_options import LayersOptions
 from engine.spaces.base import Decision, SearchSpace
 
@@ -211,6 +211,19 @@ class LayersProcess(SearchSpace):
         idle = {"pool": not at, "widen": not any(k < depth for k, depth in at)}
         fixed = [d for n, d in self._fixed.items() if not idle.get(n)]
         return [self._depth, *places.values(), *fixed, *(d for block in self._block_decisions for d in block)]
+
+    @cached_property
+    def _free(self) -> dict[str, tuple[Option, ...]]:
+        """Options by decision, of those that bring no others about."""
+        fixed = (d for n, d in self._fixed.items() if not n.startswith("dense") or self._opt.dense_layers == 1)
+        return {d.name: d.options for d in (*fixed, *(d for block in self._block_decisions for d in block))}
+
+    def _change(self, arch: Architecture, changes: Mapping[str, Option]) -> Architecture:
+        # the walk through all decisions is left out where it would end in the same ones
+        free, have = self._free, arch.choices
+        if not self._allowed and all(n in have and o in free.get(n, ()) for n, o in changes.items()):
+            return Architecture(arch.space, tuple((n, changes.get(n, o)) for n, o in arch.items))
+        return super()._change(arch, changes)
 
     def count(self, partial: Mapping[str, Option]) -> int:
         """A product per depth; where strides and places of pooling are decided, a sum over them first."""

@@ -257,3 +257,13 @@ def test_bad_options_are_errors_at_their_field(options, field, says):
     with pytest.raises(InvalidConfig) as e:
         SearchConfig.parse({"name": "x", "space": {"name": "layers", **options}})
     assert {(p[1], says in text) for p, text in e.value.errors if p[0] == "space"} == {(field, True)}
+
+
+def test_the_shortcut_of_a_change_is_the_walk(space):
+    rng = np.random.default_rng(7)
+    walk = super(type(space).__mro__[1], space)._change
+    for _ in range(5):
+        arch = space.sample(rng)
+        for d in space.decisions(arch):
+            for option in (*d.options, "nonsense"):
+                assert space._change(arch, {d.name: option}).items == walk(arch, {d.name: option}).items
