@@ -60,7 +60,7 @@ def arrays(kind: str) -> Arrays:
         if kind == "signal":
             x += (y[:, None, None] == np.arange(3).repeat(14)[:40]) * 2
         elif kind == "text":
-            x[:, 0] = 600 + y
+            x[:, :4] = 600 + y[:, None]
         else:
             x[:, 3] = y
         parts.append(Split(x, y.astype(np.int64)))
@@ -397,9 +397,15 @@ def test_preflight_and_final_logits_of_every_kind(kind: str, tmp_path: Path, mon
 
 def test_images_are_initialized_as_ever_and_words_small() -> None:
     torch.manual_seed(0)
-    module = nn.Sequential(nn.Conv2d(3, 64, 3), nn.Linear(64, 64))
-    linear = module[1].weight.detach().clone()
+    module = nn.Sequential(
+        nn.Conv2d(3, 64, 3), nn.Linear(64, 64), nn.Embedding(90, 8, padding_idx=0), nn.Embedding(9, 8)
+    )
+    before = {name: p.detach().clone() for name, p in module.named_parameters()}
     initialize(module)
-    assert float(module[0].weight.std()) == pytest.approx((2 / 27) ** 0.5, rel=0.1)
-    assert not module[0].bias.any()
-    assert torch.equal(module[1].weight, linear)
+    after = {name: p.detach() for name, p in module.named_parameters()}
+    assert after["0.weight"].std().item() == pytest.approx((2 / 27) ** 0.5, rel=0.1)
+    assert not after["0.bias"].any()
+    assert not after["2.weight"][0].any()
+    assert after["2.weight"][1:].std().item() == pytest.approx(0.1, rel=0.1)
+    for name in ("1.weight", "1.bias", "3.weight"):
+        assert torch.equal(after[name], before[name])
