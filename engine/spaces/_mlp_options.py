@@ -91,6 +91,7 @@ PRESETS = (
             "depth": (1, 2, 3, 4), "width": (16, 32, 64, 128), "widths": "one", "activation": ("relu", "tanh", "elu"),
             "norm": ("none",), "dropout": (0.0,), "residual": (False,), "embedding": (0,),
         },
+        "table",
     ),
     Preset(
         "snn",
@@ -101,6 +102,7 @@ PRESETS = (
             "depth": (2, 3, 4, 8, 16), "width": (32, 64, 128, 256), "widths": "one", "activation": ("selu",),
             "norm": ("none",), "dropout": (0.0, 0.05, 0.1), "residual": (False,),
         },
+        "table",
     ),
     Preset(
         "resnet",
@@ -111,5 +113,6 @@ PRESETS = (
             "depth": (1, 2, 3, 4, 6, 8), "width": (64, 128, 256), "block": "resnet", "expansion": (1, 2, 4),
             "activation": ("relu",), "norm": ("batch",), "dropout": (0.0, 0.1, 0.2, 0.5),
         },
+        "table",
     ),
 )  # fmt: skip

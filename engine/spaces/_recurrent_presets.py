@@ -40,21 +40,26 @@ PRESETS = (
     Preset(
         "darts", "DARTS cells", "Eight nodes of four activations; the next state is the mean of all of them.", _LIU,
         {**_AROUND, "nodes": (8,), "output": ("all",)},
+        "text",
     ),
     Preset(
         "enas", "ENAS cells", "Eleven nodes behind the first; the next state is the mean of the loose ends.", _PHAM,
         {**_AROUND, "nodes": (11,), "output": ("ends",)},
+        "text",
     ),
     Preset(
         "darts-v1", "DARTS, first order (V1)", _OPEN, _LIU,
         {**_AROUND, "nodes": (8,), "output": ("all",), "restrict": _only(DARTS_V1)},
+        "text",
     ),
     Preset(
         "darts-v2", "DARTS, second order (V2)", _OPEN, _LIU,
         {**_AROUND, "nodes": (8,), "output": ("all",), "restrict": _only(DARTS_V2)},
+        "text",
     ),
     Preset(
         "enas-cell", "ENAS, the cell found", _OPEN, _PHAM,
         {**_AROUND, "nodes": (11,), "output": ("ends",), "restrict": _only(ENAS)},
+        "text",
     ),
 )  # fmt: skip

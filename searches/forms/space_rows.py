@@ -56,18 +56,20 @@ def rows(made: Canvas) -> Rows:
     words: list[tuple[str, str]] = []
     if made.cls is not None:
         apart = by_yaml(made.cls.Options)
+        # what was left out has its default, whatever would be suggested
+        shown = made.space.options.model_dump(mode="json") if made.space is not None else given
         for name, field_info in fields.model_fields(made.cls.Options).items():
             if name in APART:
                 continue
             usual = base.get(name, fields.default_of(field_info))
+            value = shown.get(name, fields.default_of(field_info))
             if name in apart:
-                value = given.get(name, usual)
                 if name in given:
                     held[name] = given[name]
                 n = len(value) if isinstance(value, list | tuple | Mapping) else 0
                 words.append((name.replace("_", " "), f"{n:,} of them" if n else "as written"))
             else:
-                options.append(fields.make(("space", name), field_info, given.get(name, usual), default=usual))
+                options.append(fields.make(("space", name), field_info, value, default=usual))
     if len(options) > 3 and not any(f.folded for f in options):
         for f in options[2:]:
             f.folded = True

@@ -254,21 +254,35 @@ def gallery(data: str = "") -> list[Group]:
     for family, cls in catalog.plugins("space").items():
         reason = (cls.fits(wanted) or "") if wanted is not None else ""
         serves = [k for k in KINDS if cls.fits(_typical(k)) is None]
+        if not serves:
+            continue
+        usual = next((p.kind for p in cls.presets if p.kind in serves), serves[0])
         for preset, made_for, title, summary, reference in _ready(cls):
-            kinds = [made_for] if made_for in serves else serves
-            if not kinds:
-                continue
-            home = wanted.kind if wanted is not None and wanted.kind in kinds else kinds[0]
+            home = made_for if made_for in serves else usual
+            home = wanted.kind if wanted is not None and wanted.kind in serves else home
             fitting = [n for n, s in specs.items() if s.kind == home and cls.fits(s) is None]
             opened = data if wanted is not None and not reason else next(iter(fitting), "")
-            also = tuple(KINDS[k].lower() for k in kinds if k != home)
+            also = tuple(KINDS[k].lower() for k in serves if k != home)
             groups[home].cards.append(Card(family, preset, title, summary, reference, opened, also, reason))
+    for group in groups.values():
+        group.cards = _well_known_first(group.cards)
     out = [g for g in groups.values() if g.cards]
     if wanted is not None:
         out.sort(key=lambda g: g.kind != wanted.kind)
         for group in out:
             group.cards.sort(key=lambda c: bool(c.reason))
     return out
+
+
+def _well_known_first(cards: list[Card]) -> list[Card]:
+    """The first preset of each family, then the families themselves, then the other presets."""
+    seen: set[str] = set()
+    order = []
+    for card in cards:
+        first = bool(card.preset) and card.family not in seen
+        seen |= {card.family} if card.preset else set()
+        order.append((0 if first else 2 if card.preset else 1, card))
+    return [card for _, card in sorted(order, key=lambda pair: pair[0])]
 
 
 def _ready(cls: type[SearchSpace]) -> list[tuple[str, str, str, str, str]]:

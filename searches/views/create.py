@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import secrets
@@ -15,6 +16,7 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST
+from pydantic import ValidationError
 
 from engine import catalog
 from engine.data import registry
@@ -107,6 +109,8 @@ def _from_address(request: HttpRequest, state: dict[str, Any]) -> None:
             raise Http404("these options cannot be read") from e
         data = request.GET.get("data", "")
         given = {"name": data} if data in registry.sources() else values["data"]
+        with contextlib.suppress(ValidationError):  # said at its field; what was left out has its default
+            options = catalog.get("space", family).Options.model_validate(options).model_dump(mode="json")
         state["values"] = _with_space(values, {**options, "name": family}, given)
         state.pop("space_version", None)
     elif (wanted := request.GET.get("data", "")) in registry.sources():

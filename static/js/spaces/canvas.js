@@ -310,15 +310,14 @@ document.addEventListener("click", (event) => {
 });
 
 const views = tabs($("[role=tablist]"), () => drawDecisions(restriction()));
-apply(opened);
-
-/* -- what was typed before the page was left -- */
+/* -- what was typed before the page was left: read before the first answer is applied, which knows of no change -- */
 let draft = null;
 try {
   draft = readonly ? null : JSON.parse(sessionStorage.getItem(DRAFT) || "null");
 } catch {
   // a damaged draft is no draft
 }
+apply(opened);
 if (draft) {
   paste(JSON.stringify(draft)).then((json) => {
     if (!json?.state) return;

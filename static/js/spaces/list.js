@@ -3,6 +3,16 @@ import { $, $$, setText } from "../core/dom.js";
 
 $("#gallery-data")?.addEventListener("change", (event) => event.target.form.requestSubmit());
 
+document.addEventListener("click", (event) => {
+  const button = event.target.closest("[data-unfold]");
+  if (!button) return;
+  const list = $(button.dataset.unfold);
+  const first = $$(".card", list).find((card) => !card.offsetParent);
+  delete list.dataset.folded;
+  button.parentElement.remove();
+  $("a", first)?.focus({ preventScroll: true });
+});
+
 const waiting = new Map();
 const seen = new IntersectionObserver((entries) => {
   for (const entry of entries) {

@@ -73,6 +73,17 @@ def test_the_list_shows_own_spaces_and_every_family(page, mira, jonas):
             assert f"preset={preset.name}" in text
 
 
+def test_a_preset_shows_its_own_options_and_not_the_suggested_ones(page):
+    """DARTS has 36 channels and 20 layers, on whatever data it is drawn for."""
+    shown = page.get("/spaces/new/?family=darts&preset=darts&data=digits").context["rows"]
+    values = {f.name: f.value for f in shown.every()}
+    assert (values["space.channels"], values["space.layers"]) == ("36", "20")
+    link = "/searches/new/?family=darts&data=digits&o=" + json.dumps({"layers": 20})
+    usual = catalog.get("space", "darts").Options().channels
+    text = page.get(link).content.decode()
+    assert f'name="space.channels" type="text" inputmode="decimal" value="{usual}"' in text
+
+
 def test_a_card_is_counted_and_opens(page):
     assert page.get("/spaces/size/?family=nasbench201&data=digits").json() == {"size": "15,625"}
     assert page.get("/spaces/size/?family=none&data=digits").status_code == 404
