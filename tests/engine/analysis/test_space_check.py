@@ -25,7 +25,7 @@ def made(name: str, **options: Any) -> SearchSpace:
 
 
 class Odd(SearchSpace):
-    """One convolution with everything there is to find: a decision without effect, two equal options, one that fails."""
+    """One convolution with all there is to find: a decision without effect, two equal options, one that fails."""
 
     name = "odd"
     summary = "odd"
@@ -148,8 +148,10 @@ def test_other_data_is_asked_about_an_option():
     assert buildable(odd, "window", 3, np.random.default_rng(0))
 
 
-@pytest.mark.parametrize("bad", [{}, {"n": "x"}, {"n": 1, "refused": 0, "why": "", "built": 3, "not_built": {}, "pairs": {}},
-                                 {"n": 1, "refused": 0, "why": "", "built": {}, "not_built": {}, "pairs": {"a": [1]}}])  # fmt: skip
+GOOD = {"n": 1, "refused": 0, "why": "", "built": {}, "not_built": {}, "pairs": {}}
+
+
+@pytest.mark.parametrize("bad", [{}, {"n": "x"}, {**GOOD, "built": 3}, {**GOOD, "pairs": {"a": [1]}}])
 def test_a_record_that_is_none_is_refused(bad):
     with pytest.raises(ValueError):
         Seen.from_json(bad)
