@@ -256,7 +256,8 @@ def gallery(data: str = "") -> list[Group]:
         serves = [k for k in KINDS if cls.fits(_typical(k)) is None]
         if not serves:
             continue
-        usual = next((p.kind for p in cls.presets if p.kind in serves), serves[0])
+        first = cls.presets[0].kind if cls.presets else ""
+        usual = first if first in serves else serves[0]
         for preset, made_for, title, summary, reference in _ready(cls):
             home = made_for if made_for in serves else usual
             home = wanted.kind if wanted is not None and wanted.kind in serves else home
@@ -318,6 +319,12 @@ def _typical(kind: str) -> DataSpec:
         sizes={"train": 1000, "validation": 100, "test": 100}, digest="", split_digest="",
         mean=(0.0,) * channels, std=(1.0,) * channels, **plain,
     )  # fmt: skip
+
+
+def usual_data(family: str) -> str:
+    """The first data set that the family serves, those that are ready first."""
+    cls = catalog.get("space", family)
+    return next((name for name, spec in _specs().items() if cls.fits(spec) is None), "digits")
 
 
 _sizes: dict[tuple[str, str, str], str] = {}

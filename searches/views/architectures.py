@@ -115,7 +115,7 @@ def _named(request: HttpRequest) -> Look:
     family, _, preset = s.partition(".")
     if family not in catalog.plugins("space"):
         raise Http404(f"no family of spaces is called {family[:80]}")
-    data = data or _usual_data(family)
+    data = data or space_reads.usual_data(family)
     spec, _ = form.spec_of({"name": data})
     options: dict[str, Any] = {}
     if given := request.GET.get("o", ""):
@@ -126,15 +126,6 @@ def _named(request: HttpRequest) -> Look:
     else:
         options = space_reads.preset_options(family, preset, spec)
     return Look(s, {"space": {**options, "name": family}, "data": {"name": data}}, s)
-
-
-def _usual_data(family: str) -> str:
-    cls = catalog.get("space", family)
-    for name in registry.sources():
-        spec, _ = form.spec_of({"name": name})
-        if spec is not None and cls.fits(spec) is None:
-            return name
-    return "digits"
 
 
 def _draw(look: Look, query: Any) -> None:

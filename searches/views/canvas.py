@@ -51,11 +51,11 @@ COSTS = (("n_params", "parameters"), ("n_macs", "multiply-adds"), ("activation_b
 @require_GET
 def space_new(request: HttpRequest) -> HttpResponse:
     """A space that is not kept yet: from a card of the gallery (`?family=&preset=&data=`), or from options (`?o=`)."""
-    data = request.GET.get("data", "digits")[:80]
     family = request.GET.get("family", "layers")[:80]
     preset = request.GET.get("preset", "")[:80]
     if family not in catalog.plugins("space"):
         raise Http404(f"no family of spaces is called {family}")
+    data = request.GET.get("data", "")[:80] or read.usual_data(family)
     spec, _ = form.spec_of({"name": data})
     state: dict[str, Any] = {"space": {"name": family}, "data": {"name": data}}
     name = f"{family.replace('_', ' ')} for {data}"

@@ -11,11 +11,15 @@ export function examples({ question, look }) {
   let state = null;
   let turn = 0;
 
+  /** The address of the page that looks at it; "" where the options are too long for one: a kept version has a short name. */
   function address(text) {
     const { name, ...options } = state.state.space;
+    const kept = document.querySelector('[name="form:space"]')?.value;
+    if (kept && state.same_as !== null) return `${look}?${new URLSearchParams({ s: `v${kept}.${state.same_as}`, a: text })}`;
     const query = new URLSearchParams({ s: name, data: state.state.data.name, a: text });
     if (Object.keys(options).length) query.set("o", JSON.stringify(options));
-    return `${look}?${query}`;
+    const url = `${look}?${query}`;
+    return url.length < 8000 ? url : "";
   }
 
   async function show() {
@@ -32,8 +36,8 @@ export function examples({ question, look }) {
     }
     const { costs } = answer;
     setText($("#example-words"), `${number + 1}: ${answer.name}, ${si(costs.n_params)} parameters, ${si(costs.n_macs)} multiply-adds, ${si(costs.activation_bytes)}B of activations`);
-    link.hidden = false;
     link.href = address(answer.text);
+    link.hidden = !link.getAttribute("href");
     if (picture) picture.redraw(answer.picture);
     else picture = drawPicture(place, answer.picture, { pixels: answer.picture.pixels });
   }

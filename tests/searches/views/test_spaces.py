@@ -332,6 +332,7 @@ def test_a_running_search_tries_what_a_person_sends(page, mira, make):
     lifecycle.trial_cancel(trial=trial, by=mira)
     advance_search(search_id=search.pk)
     mine = search.trials.get(by="you")
+    assert "proposed by hand" in page.get(f"/searches/{search.pk}/trials/{mine.number}/").content.decode()
     assert mine.architecture == other.choices and mine.parents == [1] and mine.why.startswith("by hand: ")
     again = page.post("/architectures/propose/", sent, follow=True).content.decode()
     assert f"duplicate of #{mine.number}" in again
@@ -380,6 +381,8 @@ def test_a_search_begins_with_a_saved_space_and_keeps_its_version(page, mira):
     search.refresh_from_db()
     assert search.space_version.number == 1
     assert "In it" in page.get(f"/spaces/{version.space_id}/").content.decode()
+    named = page.get(f"/searches/{search.pk}/").content.decode()
+    assert f'href="/spaces/{version.space_id}/?version=1">Mine v1</a>' in named
 
 
 def test_a_first_trial_by_hand_begins_a_new_search(page, mira):
