@@ -88,7 +88,7 @@ def _read(options: SignalOptions, marks: Marks) -> Content:
         raise DataError(f"{Path(marks[0][0]).name}: no clip has a take below {TEST_TAKES}, so there is no test split")
     train, validation = partition(SpokenDigits.title, y[opened], 10, N_VALIDATION, options, len(y))
     train, validation = opened[train], opened[validation]
-    scaled = x[train].astype(np.float64) / SCALE
+    scaled = x[train].astype(np.float32) / np.float32(SCALE)
     spec = DataSpec(
         name="fsdd",
         kind="signal",
@@ -98,8 +98,8 @@ def _read(options: SignalOptions, marks: Marks) -> Content:
         sizes={"train": len(train), "validation": len(validation), "test": len(test)},
         digest=digest(samples, offsets, y),
         split_digest=digest(*(part.astype(np.int64) for part in (train, validation, test))),
-        mean=numbers(scaled.mean()),
-        std=numbers(scaled.std()),
+        mean=numbers(scaled.mean(dtype=np.float64)),
+        std=numbers(scaled.std(dtype=np.float64)),
         scale=SCALE,
     )
     arrays = Arrays(spec, Split(x[train], y[train]), Split(x[validation], y[validation]))

@@ -158,10 +158,10 @@ def _open(source: TableSet, path: Path) -> _Table:
         if doubled or absent:
             what = f"{doubled} more than once" if doubled else f"{absent} missing"
             raise DataError(f"{path.name}, line 1: column {what}")
-        rows = []
+        rows, width = [], len(header)
         for row in reader:
-            if len(row) != len(header):
-                raise DataError(f"{path.name}, line {reader.line_num}: {len(row)} fields, the header has {len(header)}")
+            if len(row) != width:
+                raise DataError(f"{path.name}, line {reader.line_num}: {len(row)} fields, the header has {width}")
             rows.append(row)
     except csv.Error as e:
         raise DataError(f"{path.name}, line {reader.line_num}: {e}") from e
@@ -201,6 +201,12 @@ def _floats(file: str, name: str, values: list[str]) -> NDArray[np.float64]:
     Raises:
         DataError: something that is no finite number, by line and column.
     """
+    try:  # all of them at once; what is missing or wrong is looked for only where there is something
+        whole = np.array(values, dtype=np.float64)
+        if np.isfinite(whole).all():
+            return whole
+    except ValueError:
+        pass
     out = np.full(len(values), np.nan)
     for i, value in enumerate(values):
         if value in BLANKS:
