@@ -388,6 +388,7 @@ def _options(
             for name, detail in fields.model_fields(inner).items():
                 row = fields.make((kind, key, name), detail, typed.get(name, fields.default_of(detail)), folded=True)
                 row.label = f"{key}: {row.label}"
+                row.folded = True
                 rows.append(row)
             continue
         rows.append(fields.make((kind, key), info, given.get(key, usual), default=usual, folded=all_folded))

@@ -70,7 +70,7 @@ def test_every_mistake_is_named_with_its_place(tmp_path: Path) -> None:
         "space.depth.0", "space.wide", "strategy.name", "budget.trials", "budget.trails", "bogus"
     }  # fmt: skip
     assert "greater than or equal to 1 (received '0')" in lines["space.depth.0"]
-    assert "there are activation, dense, depth" in lines["space.wide"]
+    assert "there are activation, " in lines["space.wide"] and " depth," in lines["space.wide"]
     assert "regularized_evolution" in lines["strategy.name"]
     assert "there are epochs, minutes" in lines["budget.trails"]
 
