@@ -73,7 +73,8 @@ def test_running_and_convolution_are_not_the_accent():
 def test_every_token_used_in_the_styles_exists():
     folder = TOKENS.parent
     names = set(re.findall(r"(--[\w-]+)\s*:", TOKENS.read_text()))
-    local = {"--p", "--c", "--k", "--h", "--n", "--tc", "--most", "--right", "--gap"}  # given by the element that uses them
+    # given by the element that uses them
+    local = {"--p", "--c", "--k", "--h", "--n", "--tc", "--most", "--right", "--gap"}
     for sheet in folder.glob("*.css"):
         used = set(re.findall(r"var\((--[\w-]+)", sheet.read_text()))
         assert used <= names | local, f"{sheet.name}: {sorted(used - names - local)}"
