@@ -60,8 +60,10 @@ class Recurrent(SearchSpace):
 
     @classmethod
     def suggested(cls, data: DataSpec) -> dict[str, Any]:
-        """Smaller for signals; dropout for text."""
-        return {"dropout": (0.1, 0.3)} if data.kind == "text" else {"width": (32, 64), "embedding": (32, 64)}
+        """Dropout for text. Smaller for signals, and not read at their end, which is often silence."""
+        if data.kind == "text":
+            return {"dropout": (0.1, 0.3)}
+        return {"width": (32, 64), "embedding": (32, 64), "pool": ("mean", "max")}
 
     # -- the process --------------------------------------------------------------------------
     @cached_property
@@ -272,7 +274,7 @@ class Recurrent(SearchSpace):
         kinds = [kind for kind, nodes in (("all", cell.all), ("ends", cell.ends)) if nodes == outputs]
         if not kinds:
             raise InvalidArchitecture(
-                f"concat={list(outputs)}: the next state is the mean of all nodes, range(1, {len(cell.inputs) + 1}), "
+                f"concat={str(list(outputs))[:60]}: the next state is the mean of all nodes, range(1, {len(cell.inputs) + 1}), "
                 f"or of those that no node reads, {list(cell.ends)}"
             )
         if "output" not in given:
