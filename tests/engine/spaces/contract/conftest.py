@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 from engine import catalog
+from engine.data.arrays import example
 from engine.spaces.base import SearchSpace, space_of
 from tests.engine.spaces.specs import ALL
 
@@ -34,8 +36,6 @@ def each(request: pytest.FixtureRequest) -> SearchSpace:
 @pytest.fixture(autouse=True, scope="module")
 def one_thread():
     """Tiny networks: more threads only wait for each other."""
-    import torch
-
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -45,3 +45,7 @@ def one_thread():
 @pytest.fixture
 def rng() -> np.random.Generator:
     return np.random.default_rng(11)
+
+
+def made_up(space: SearchSpace, n: int, seed: int = 0) -> torch.Tensor:
+    return torch.from_numpy(example(space.data, n, np.random.default_rng(seed)))
