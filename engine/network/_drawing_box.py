@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from engine.network.operations import OPERATIONS
-from engine.network.plan import Node
+from engine.network.plan import NetworkPlan, Node
 
 #: operations that norms and activations are folded into, and what is folded
 MAIN = ("conv", "sep", "dense", "attention", "recurrent", "embed")
@@ -55,9 +55,30 @@ class Box:
 
 @dataclass
 class Insides:
-    """Drawings of what is inside a box, each under a title of its own."""
+    """Drawings of what is inside a box, each under a title of its own.
+
+    Attributes:
+        entries: the drawings.
+        named: titles of operations whose own title stands for several drawings, by node: with the layers they are in.
+    """
 
     entries: list[dict[str, Any]] = field(default_factory=list)
+    named: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, plan: NetworkPlan) -> Insides:
+        """None yet; operations of one title that are not the same are told apart by their layers."""
+        alike: dict[str, dict[str, list[Node]]] = {}
+        for node in plan.nodes:
+            if inside := OPERATIONS[node.op].inside:
+                entry = inside(node.args)
+                alike.setdefault(str(entry["title"]), {}).setdefault(repr(entry), []).append(node)
+        named = {}
+        for title, drawings in alike.items():
+            for nodes in drawings.values() if len(drawings) > 1 else ():
+                groups = list(dict.fromkeys(n.group for n in nodes if n.group))
+                named |= {n.id: f"{title}, {' and '.join(groups)}" for n in nodes if groups}
+        return cls(named=named)
 
     def add(self, entry: dict[str, Any]) -> str:
         """Keeps a drawing (once) and returns the title under which it is found."""
@@ -88,7 +109,10 @@ def box_of(node: Node, costs: Costs, insides: Insides, *, logits: bool = False) 
     if logits and kind == "dense":
         kind, title = "output", "linear"
     n_params, n_macs = costs[node.id]
-    opens = insides.add(operation.inside(node.args)) if operation.inside else None
+    opens = None
+    if operation.inside:
+        entry = operation.inside(node.args)
+        opens = insides.add({**entry, "title": insides.named.get(node.id, entry["title"])})
     return Box(
         node.id, kind, title, detail, node.group, node.shape, list(node.inputs), n_params, n_macs,
         dashed=operation.train_only, remark=operation.remark, opens=opens,

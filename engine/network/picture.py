@@ -28,7 +28,7 @@ def picture(plan: NetworkPlan) -> dict[str, Any]:
     costs = node_costs(plan)
     plan, masked = _without_masks(plan)
     cells = Cells.of(plan)
-    insides = Insides()
+    insides = Insides.of(plan)
     boxes = fold_tails(_boxes(plan, costs, cells, insides), plan.nodes[-1].id)
     said = say_tails(boxes)
     looks = {cell.replace(".", "_"): look for cell, look in cells.look.items()}

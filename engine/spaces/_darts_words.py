@@ -77,13 +77,15 @@ def outline(space: Darts) -> dict[str, Any]:
 
 
 def _decided(space: Darts, kind: str) -> list[Any]:
-    """A kind of cell's decisions; operations that offer the same in one line."""
+    """A kind of cell's decisions; operations in one line, and what the nodes read, of which later ones have more."""
     lines: dict[tuple[Any, ...], list[str]] = {}
+    said: dict[tuple[Any, ...], str] = {}
     for d in space.all_decisions():
         if d.name.startswith(kind):
-            alone = "" if d.name[-3:-1] == "op" else d.name
-            lines.setdefault((alone, d.options), []).append(d.name)
-    return [
-        names[0] if len(names) == 1 else (names, f"{_BRIEF[kind]}operations, each term by itself")
-        for names in lines.values()
-    ]
+            what = d.name.rsplit("_", 1)[-1]
+            term = what[:-1] == "op"
+            line = ("op", d.options) if term else (what, ())
+            words = "operations, each term" if term else f"{_PARTS.get(what, what)}, each node"
+            lines.setdefault(line, []).append(d.name)
+            said[line] = f"{_BRIEF[kind]}{words} by itself"
+    return [names[0] if len(names) == 1 else (names, said[line]) for line, names in lines.items()]

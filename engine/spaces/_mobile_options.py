@@ -137,12 +137,15 @@ class MobileOptions(SpaceOptions):
     expansion: Scale[Expansion] = Field(
         (3.0, 6.0),
         description="Channels inside a block, as a multiple of its input's.",
-        json_schema_extra=offers(1.0, 2.0, 3.0, 4.0, 6.0, labels={e: f"×{e:g}" for e in (1.0, 2.0, 3.0, 4.0, 6.0)}),
+        json_schema_extra={**offers(1.0, 2.0, 3.0, 4.0, 6.0), "words": "×{}"},
     )
     se: Names[bool] = Field(
         (False, True),
-        description="Squeeze-excite behind the depthwise convolution.",
-        json_schema_extra=offers(False, True, labels={False: "plain", True: "squeeze-excite"}),
+        description="Behind the depthwise convolution.",
+        json_schema_extra={
+            **offers(False, True, labels={False: "without", True: "with"}),
+            "label": "squeeze-excite",
+        },
     )
     activation: Names[Activation] = Field(
         ("relu",),

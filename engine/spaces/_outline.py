@@ -39,29 +39,34 @@ class Outline:
             id: unique.
             kind: as in `network.picture`.
             title, detail: words in and beside the block.
-            decide: what is decided here: a decision's name, or `(names, title)` for several that offer the same.
-                Names that no decision has (any more) are left out.
+            decide: what is decided here: a decision's name, or `(names, title)` for several that offer the same, or
+                each a part of what the richest of them offers. Names that no decision has (any more) are left out.
             repeat: e.g. "3 to 6 times".
         """
         decisions = []
         for entry in decide:
             names, said = (entry,) if isinstance(entry, str) else entry[0], "" if isinstance(entry, str) else entry[1]
-            names = [names] if isinstance(names, str) else [n for n in names if n in self._offered]
-            if names and names[0] in self._offered:
-                first = self._offered[names[0]]
-                decisions.append(
-                    {
-                        "name": names[0],
-                        "names": list(names),
-                        "title": said or self._space.title(names[0]),
-                        "options": [self._space.format(names[0], o) for o in first.options],
-                        "values": list(first.options),
-                    }
-                )
+            names = [n for n in ([names] if isinstance(names, str) else names) if n in self._offered]
+            if names:
+                decisions.append(self._row(names, said))
         self.parts.append(
             {"id": id, "kind": kind, "title": title, "detail": detail, "decisions": decisions, "repeat": repeat}
         )
         return id
+
+    def _row(self, names: list[str], title: str) -> dict[str, Any]:
+        """One row for these decisions: the options of the richest, which stands first, and who offers fewer of them."""
+        richest = max(names, key=lambda n: len(self._offered[n].options))
+        options = self._offered[richest].options
+        row = {
+            "name": richest,
+            "names": [richest, *(n for n in names if n != richest)],
+            "title": title or self._space.title(richest),
+            "options": [self._space.format(richest, o) for o in options],
+            "values": list(options),
+        }
+        fewer = {n: list(self._offered[n].options) for n in names if self._offered[n].options != options}
+        return {**row, "fewer": fewer} if fewer else row
 
     def edge(self, source: str, target: str, title: str = "", *, dashed: bool = False) -> None:
         """A connection; dashed = there or not, as decided."""

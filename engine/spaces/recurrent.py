@@ -324,7 +324,7 @@ class Recurrent(SearchSpace):
             "cell", "recurrent", "recurrent cell", times, repeat=times,
             decide=["layers", "width", "nodes",
                     ([f"node{i}_activation" for i in each], "activation, each node by itself"),
-                    *(f"node{i}_from" for i in each if i > 1), "output", "dropout"],
+                    ([f"node{i}_from" for i in each], "input, each node by itself"), "output", "dropout"],
         )  # fmt: skip
         drawn.part("pool", "pool", "over all steps", decide=["pool"])
         drawn.part("output", "output", "linear", f"{data.n_classes} classes" if data else "")

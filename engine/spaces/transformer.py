@@ -350,7 +350,7 @@ class Transformer(SearchSpace):
                     ([f"block{k}_op" for k in each], "operation, each block by itself"),
                     ([f"block{k}_heads" for k in each], "heads, each attention by itself"),
                     ([f"block{k}_ratio" for k in each], "feed-forward, each block by itself"),
-                    *((f"block{k}_skip") for k in each if self._opt.skips and k > 2),
+                    ([f"block{k}_skip" for k in each], "adds the output of, each block by itself"),
                     "activation", "dropout"],
         )  # fmt: skip
         drawn.part("norm", "norm", "layer norm")

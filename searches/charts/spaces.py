@@ -11,6 +11,11 @@ from searches.charts.spread import si
 
 BINS = 28
 HEIGHT = 150
+#: of the axis, between two labels
+APART = 0.18
+
+#: what the networks of a space cost: metric and heading
+COSTS = (("n_params", "parameters"), ("n_macs", "multiply-adds"), ("activation_bytes", "activation memory"))
 
 
 def bytes_words(value: float) -> str:
@@ -58,7 +63,7 @@ def cost_histogram(title: str, values: Sequence[float], *, in_bytes: bool = Fals
         "bargap": 0,
         "xaxis": {
             "range": [low - 0.6 * width, high + 0.6 * width], "tickvals": ticks,
-            "ticktext": [_round(words(10**t)) for t in ticks], "fixedrange": True,
+            "ticktext": [_round(words(10**t)) for t in ticks], "tickangle": 0, "fixedrange": True,
         },
         "yaxis": {"visible": False, "fixedrange": True, "range": [0, 1.04 * max(counts)]},
         "shapes": [
@@ -89,7 +94,7 @@ def _side(at: float, low: float, high: float) -> str:
 
 
 def _ticks(low: float, high: float) -> list[float]:
-    """Three to six round values between the ends: powers of ten, or 1, 2, 5 of them where there is room."""
+    """Three to six round values between the ends, apart enough for a narrow chart: powers of ten, or parts of them."""
     for steps in ((1.0,), (1.0, 3.0), (1.0, 2.0, 5.0), tuple(map(float, range(1, 10)))):
         found = [
             t
@@ -97,9 +102,18 @@ def _ticks(low: float, high: float) -> list[float]:
             for s in steps
             if low <= (t := e + math.log10(s)) <= high
         ]
+        found = _apart(found, APART * (high - low))
         if len(found) >= 3:
             break
     if len(found) < 2:
         return [low + (high - low) * share for share in (0.1, 0.5, 0.9)]
-    step = -(-len(found) // 6)
-    return found[::step]
+    return found
+
+
+def _apart(ticks: list[float], least: float) -> list[float]:
+    """Those that keep this distance from the one before."""
+    out: list[float] = []
+    for tick in ticks:
+        if not out or tick - out[-1] >= least:
+            out.append(tick)
+    return out

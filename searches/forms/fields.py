@@ -133,7 +133,7 @@ def shape_of(info: FieldInfo) -> Shape:
 
 
 def extra(info: FieldInfo) -> Mapping[str, Any]:
-    """The field's hints for a form: label, unit, advanced, choices, labels."""
+    """The field's hints for a form: label, unit, advanced, choices, labels, words (of a choice: "×{}")."""
     return info.json_schema_extra if isinstance(info.json_schema_extra, Mapping) else {}
 
 
@@ -163,7 +163,7 @@ def make(path: Path, info: FieldInfo, value: Any, *, default: Any = None, folded
         chosen = {show(v) for v in value} if isinstance(value, list | tuple | set | frozenset) else {show(value)}
         out.choices = [Choice(show(c), label_of(c, hints), show(c) in chosen) for c in shape.choices]
         known = {c.value for c in out.choices}
-        out.choices += [Choice(v, v, True) for v in sorted(chosen - known) if v]
+        out.choices += [Choice(v, label_of(v, hints), True) for v in sorted(chosen - known) if v]
     elif shape.kind == "select":
         out.choices = [Choice(show(c), label_of(c, hints), show(c) == show(value)) for c in shape.choices]
         if shape.optional:
@@ -308,6 +308,8 @@ def label_of(choice: Any, hints: Mapping[str, Any]) -> str:
     labels = hints.get("labels")
     if isinstance(labels, Mapping) and (choice in labels or show(choice) in labels):
         return str(labels.get(choice, labels.get(show(choice))))
+    if words := hints.get("words"):
+        return str(words).format(show(choice))
     if choice is None:
         return "none"
     if isinstance(choice, bool):

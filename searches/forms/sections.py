@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from engine import catalog
 from engine.config import SearchConfig
@@ -15,8 +15,9 @@ from searches.forms import fields
 from searches.forms import values as forms_values
 from searches.forms.check import Checked, Problem
 from searches.forms.fields import Choice, Field, Path
+from searches.forms.pieces import Fold, Section, model_rows, option_rows, summary_of
 from searches.forms.values import Values
-from searches.forms.words import about_words, data_short, data_words, first, schedule_words
+from searches.forms.words import WRITTEN, about_words, data_short, data_words, first, schedule_words
 
 IN_VIEW = 2  # options of a space that are not folded, where it does not say which
 STRATEGIES = ("regularized_evolution", "random", "local_search", "largest_first")  # in view, in this order
@@ -30,37 +31,6 @@ METRICS = {
 }
 LIMIT_ROWS = (("n_macs", "million"), ("n_params", "million"), ("activation_bytes", "MB"))
 BUDGET_FOLDED = ("minutes", "target", "patience")
-
-
-@dataclass
-class Fold:
-    """Rows behind one line that says what they are set to."""
-
-    id: str
-    summary: str
-    fields: list[Field] = field(default_factory=list)
-
-    @property
-    def open(self) -> bool:
-        """Folds with a problem inside stand open."""
-        return any(f.errors for f in self.fields)
-
-
-@dataclass
-class Section:
-    """One of the five."""
-
-    id: str
-    title: str
-    note: str = ""
-    fields: list[Field] = field(default_factory=list)
-    folds: list[Fold] = field(default_factory=list)
-
-    def every(self) -> Iterable[Field]:
-        """All fields, folded ones too."""
-        yield from self.fields
-        for fold in self.folds:
-            yield from fold.fields
 
 
 @dataclass
@@ -168,16 +138,16 @@ def _name_and_data(v: Values, checked: Checked) -> Section:
         Field(("name",), "name", "text", fields.show(v["name"]), placeholder=forms_values.default_name(v)),
         Field(("data", "name"), "dataset", "select", choices=choices, help=about),
     ]
-    folded = _options("data", now, v["data"], all_folded=True)
+    folded = option_rows("data", now, v["data"], all_folded=True)
     if folded:
-        section.folds = [Fold("fold-data", _summary(folded), folded)]
+        section.folds = [Fold("fold-data", summary_of(folded), folded)]
     return section
 
 
 def _space(v: Values, checked: Checked, saved: Sequence[Choice] = ()) -> Section:
     now = str(v["space"]["name"])
     serve, not_serve = [], []
-    for name, cls in catalog.plugins("space").items():
+    for name, cls in sorted(catalog.plugins("space").items(), key=lambda item: item[0] in WRITTEN):
         reason = cls.fits(checked.data) if checked.data is not None else None
         label = f"{name}: {re.split(r'[,:;] ', first(cls.summary))[0]}"
         choice = Choice(
@@ -200,7 +170,7 @@ def _space(v: Values, checked: Checked, saved: Sequence[Choice] = ()) -> Section
         choices.append(Choice(now, now, True))
     section.fields = [Field(("space", "name"), "search space", "select", choices=choices, help=help_text)]
     base = forms_values.suggested(now, checked.data)
-    rows = _options("space", now, v["space"], base=base)
+    rows = option_rows("space", now, v["space"], base=base)
     if rows and not any(r.folded for r in rows):
         for row in rows[IN_VIEW:]:
             row.folded = len(rows) > IN_VIEW + 1
@@ -239,8 +209,8 @@ def _strategy(v: Values, checked: Checked) -> Section:
     section.fields.append(
         Field(("schedule", "name"), "schedule", "segmented", choices=choices, help=schedule_words(v, checked))
     )
-    folded = _options("strategy", now, v["strategy"], all_folded=True)
-    folded += _options("schedule", schedule, v["schedule"], all_folded=True)
+    folded = option_rows("strategy", now, v["strategy"], all_folded=True)
+    folded += option_rows("schedule", schedule, v["schedule"], all_folded=True)
     info = SearchConfig.model_fields
     folded.append(fields.make(("seed",), info["seed"], v["seed"], folded=True))
     folded[-1].help = "Same seed, same search."
@@ -248,7 +218,7 @@ def _strategy(v: Values, checked: Checked) -> Section:
     words = {"canonical": "the same network", "written": "the same choices", "allowed": "nothing is a duplicate"}
     same.choices = [Choice(c.value, words.get(c.value, c.label), c.chosen) for c in same.choices]
     same.help = "What counts as a duplicate and is not tried twice."
-    section.folds = [Fold("fold-strategy", _summary(folded[:-1]), [*folded, same])]
+    section.folds = [Fold("fold-strategy", summary_of(folded[:-1]), [*folded, same])]
     return section
 
 
@@ -343,19 +313,19 @@ def _budget(v: Values, slots: int) -> Section:
     says = [f"{r.label} {r.value}" if r.value else none.get(str(r.path[-1]), "") for r in folded]
     section.folds.append(Fold("fold-budget", ", ".join(s for s in says if s), folded))
 
-    recipe = _model_rows("training", v["training"])
+    recipe = model_rows("training", v["training"])
     changed = [r for r in recipe if not r.at_default]
-    about = _summary(changed) if changed else "at its defaults"
+    about = summary_of(changed) if changed else "at its defaults"
     evaluator = str(v["evaluator"]["name"])
     evaluators = catalog.plugins("evaluator")
     ways = [Choice(n, f"{n}: {first(c.summary)}", n == evaluator, title=c.summary) for n, c in evaluators.items()]
     if evaluator not in evaluators:
         ways.append(Choice(evaluator, evaluator, True))
     recipe.append(Field(("evaluator", "name"), "numbers from", "select", choices=ways, folded=True))
-    recipe += _options("evaluator", evaluator, v["evaluator"], all_folded=True)
+    recipe += option_rows("evaluator", evaluator, v["evaluator"], all_folded=True)
     section.folds.append(Fold("fold-training", f"training recipe: {about}", recipe))
 
-    final = _model_rows("final", v["final"])
+    final = model_rows("final", v["final"])
     for row in final:
         if row.path[-1] == "enabled":
             row.label = "train the winner"
@@ -370,49 +340,3 @@ def _budget(v: Values, slots: int) -> Section:
     )
     section.folds.append(Fold("fold-final", says_final, final))
     return section
-
-
-# -- pieces ----------------------------------------------------------------------------------------
-def _options(
-    kind: str, name: str, given: Values, *, all_folded: bool = False, base: Values | None = None
-) -> list[Field]:
-    model = forms_values.options_model(kind, name)
-    if model is None:
-        return []
-    rows = []
-    for key, info in fields.model_fields(model).items():
-        usual = (base or {}).get(key, fields.default_of(info))
-        if (inner := fields.inner_model(info)) is not None:
-            part = given.get(key)
-            typed = part if isinstance(part, dict) else {}
-            for name, detail in fields.model_fields(inner).items():
-                row = fields.make((kind, key, name), detail, typed.get(name, fields.default_of(detail)), folded=True)
-                row.label = f"{key}: {row.label}"
-                row.folded = True
-                rows.append(row)
-            continue
-        rows.append(fields.make((kind, key), info, given.get(key, usual), default=usual, folded=all_folded))
-        rows[-1].folded = rows[-1].folded or all_folded
-    return rows
-
-
-def _model_rows(part: str, given: Values) -> list[Field]:
-    model = forms_values.PARTS[part]
-    return [
-        fields.make((part, key), info, given.get(key, fields.default_of(info)), folded=True)
-        for key, info in fields.model_fields(model).items()
-    ]
-
-
-def _summary(rows: list[Field], most: int = 4) -> str:
-    said = []
-    for row in rows:
-        if row.kind == "check":
-            text = "on" if row.value else "off"
-        elif row.kind in ("checks", "select", "segmented"):
-            text = " ".join(c.label for c in row.choices if c.chosen)
-        else:
-            text = row.value or row.placeholder or "automatic"
-        said.append(f"{row.label} {text}")
-    more = f" and {len(said) - most} more" if len(said) > most else ""
-    return ", ".join(said[:most]) + more

@@ -13,9 +13,9 @@ from engine.spaces._options import RecipeDecisions
 from searches.forms import fields
 from searches.forms import values as forms_values
 from searches.forms.fields import Choice, Field
-from searches.forms.sections import Fold
+from searches.forms.pieces import Fold
 from searches.forms.spaces import APART, Canvas, by_yaml
-from searches.forms.words import data_words, first
+from searches.forms.words import WRITTEN, data_words, first, source_of
 
 
 @dataclass
@@ -66,8 +66,7 @@ def rows(made: Canvas) -> Rows:
             if name in apart:
                 if name in given:
                     held[name] = given[name]
-                n = len(value) if isinstance(value, list | tuple | Mapping) else 0
-                words.append((name.replace("_", " "), f"{n:,} of them" if n else "as written"))
+                words.append((name.replace("_", " "), _held(value)))
             else:
                 options.append(fields.make(("space", name), field_info, value, default=usual))
     if len(options) > 3 and not any(f.folded for f in options):
@@ -86,9 +85,18 @@ def rows(made: Canvas) -> Rows:
     return out
 
 
+def _held(value: Any) -> str:
+    """What is written there, in numbers: "6", "decisions 4, network 7"."""
+    if isinstance(value, list | tuple):
+        return f"{len(value):,}"
+    parts = value.items() if isinstance(value, Mapping) else ()
+    counts = [f"{k.replace('_', ' ')} {len(v):,}" for k, v in parts if isinstance(v, list | tuple | Mapping) and v]
+    return ", ".join(counts) or "as written"
+
+
 def _families(made: Canvas) -> list[Choice]:
     serve, others = [], []
-    for name, cls in catalog.plugins("space").items():
+    for name, cls in sorted(catalog.plugins("space").items(), key=lambda item: item[0] in WRITTEN):
         reason = cls.fits(made.data) if made.data is not None else None
         words = first(cls.summary).split(",")[0].split(":")[0]
         label = f"{name}: {reason}" if reason else f"{name}: {words}"
@@ -102,7 +110,7 @@ def _families(made: Canvas) -> list[Choice]:
 def _about(made: Canvas) -> str:
     if made.cls is None:
         return ""
-    return f"{made.cls.summary.rstrip('.')}. {made.cls.reference}".strip()
+    return f"{made.cls.summary.rstrip('.')}. {source_of(made.cls)}".strip()
 
 
 def _recipe(given: Any) -> Fold:

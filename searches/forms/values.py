@@ -125,6 +125,15 @@ def default_name(values: Values) -> str:
     return f"{source.title if source else values['data'].get('name')}, {strategy}"[:200]
 
 
+def renamed(values: Values) -> Values:
+    """A name that nobody has typed follows the data and the strategy."""
+    title, _, strategy = str(values.get("name", "")).rpartition(", ")
+    given = strategy.replace(" ", "_") in catalog.plugins("strategy")
+    if given and title in {source.title for source in registry.sources().values()}:
+        return values | {"name": default_name(values)}
+    return values
+
+
 def from_config(config: Mapping[str, Any]) -> Values:
     """A stored search as the form shows it."""
     return complete(dict(config))

@@ -17,9 +17,19 @@ def first(text: str) -> str:
     return first[:1].lower() + first[1:] if first[1:2].islower() or first[1:2] == " " else first
 
 
+#: families in which a person writes everything: offered behind those that are there
+WRITTEN = ("list", "custom")
+
+
+def source_of(cls: type[Any]) -> str:
+    """The paper of a plug-in, or "" where it has none."""
+    text = str(cls.reference)
+    return "" if text.lower().startswith("none") else text
+
+
 def about_words(cls: type[Any]) -> str:
     """ "Real et al. 2019; keeps trying near what did well"."""
-    source = str(cls.reference).split(",")[0]
+    source = source_of(cls).split(",")[0]
     return f"{source}; {first(cls.summary)}" if source else str(cls.summary)
 
 

@@ -12,12 +12,13 @@ from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from engine import catalog
 from engine.architecture import Architecture
 from engine.config import SearchConfig
+from engine.data import registry
 from engine.data.spec import DataSpec
 from engine.errors import CannotBuild, EngineError
-from engine.spaces.base import SearchSpace, make_space
+from engine.spaces.base import SearchSpace, make_space, space_of
 from searches.models import Search, Trial
 from searches.selectors.searches import searches_of
-from searches.selectors.spaces import spaces_of
+from searches.selectors.spaces import spaces_of, usual_data
 
 #: searches that are asked whether they would take an architecture
 ASKED = 12
@@ -45,6 +46,42 @@ def choices(user: AbstractBaseUser | AnonymousUser, now: str, title: str, *, own
         words = f"{title}, with options of its own" if own else title
         groups.insert(0, ChoiceGroup("this one", [(now, words, True)]))
     return groups
+
+
+def read_elsewhere(text: str, data: str, but: str) -> tuple[str, str, str] | None:
+    """The first ready-made space in which a text can be read: its address, its title, and data that it serves.
+
+    Args:
+        text: what was pasted.
+        data: the data set that is looked at, kept where the space serves it.
+        but: the family that does not read it.
+    """
+    now = _spec(data)
+    for family, cls in catalog.plugins("space").items():
+        if family in (but, "list", "custom"):
+            continue
+        fits = now is not None and cls.fits(now) is None
+        name = data if fits else usual_data(family)
+        spec = now if fits else _spec(name)
+        if spec is None:
+            continue
+        words = family.replace("_", " ")
+        ready = [(f"{family}.{p.name}", f"{words}: {p.title}", dict(p.options)) for p in cls.presets]
+        for address, title, options in [*ready, (family, words, dict(cls.suggested(spec)))]:
+            try:
+                space = space_of(cls, cls.Options.model_validate(options), spec)
+                space.planned(space.read(text))
+            except (EngineError, ValueError):
+                continue
+            return address, title, name
+    return None
+
+
+def _spec(data: str) -> DataSpec | None:
+    try:
+        return registry.spec(data)
+    except (EngineError, OSError):
+        return None
 
 
 def tried(user: AbstractBaseUser | AnonymousUser, canonical_key: str) -> list[Trial]:

@@ -59,6 +59,7 @@ class Look:
     arch: Architecture | None = None
     text: str = ""
     problem: str = ""
+    unread: bool = False
     drawn: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -72,8 +73,10 @@ class Look:
 def architecture(request: HttpRequest) -> HttpResponse:
     """The page; with the header `X-Part: look` only what changes with the architecture."""
     look = _look(request)
-    context = _context(request, look)
     part = request.headers.get("X-Part") == "look"
+    if look.unread and not part and (other := _elsewhere(request, look)) is not None:
+        return other
+    context = _context(request, look)
     response = render(request, "spaces/_look.html" if part else "spaces/look.html", context)
     patch_vary_headers(response, ["X-Part"])
     response["Cache-Control"] = "private, no-cache"
@@ -125,7 +128,10 @@ def _named(request: HttpRequest) -> Look:
             raise Http404("these options cannot be read") from e
     else:
         options = space_reads.preset_options(family, preset, spec)
-    return Look(s, {"space": {**options, "name": family}, "data": {"name": data}}, s)
+    title = family.replace("_", " ")
+    if preset:
+        title += f": {next(p.title for p in catalog.get('space', family).presets if p.name == preset)}"
+    return Look(s, {"space": {**options, "name": family}, "data": {"name": data}}, title)
 
 
 def _draw(look: Look, query: Any) -> None:
@@ -137,8 +143,9 @@ def _draw(look: Look, query: Any) -> None:
         return
     try:
         if text.strip():
-            look.text = text
+            look.text, look.unread = text, True
             look.arch = space.read(text)
+            look.unread = False
         elif look.trial is not None:
             look.arch = space.validate(look.trial.architecture)
         else:
@@ -158,6 +165,22 @@ def _draw(look: Look, query: Any) -> None:
         look.problem = f"No network can be made of it for {look.state['data'].get('name')}: {e}."
     except EngineError as e:
         look.problem = sentence(str(e))
+
+
+def _elsewhere(request: HttpRequest, look: Look) -> HttpResponse | None:
+    """What was pasted, in the ready-made space that reads it, where a ready-made one was chosen that does not."""
+    if "o" in request.GET or look.search is not None or look.canvas is None or look.s[1:2].isdigit():
+        return None
+    family, data = look.canvas.family, str(look.state["data"].get("name", ""))
+    try:
+        found = within(DRAW_SECONDS, lambda: read.read_elsewhere(look.text, data, family))
+    except TookTooLong:
+        return None
+    if found is None:
+        return None
+    s, title, name = found
+    messages.info(request, f"Read as {title}: {look.title} has no such architecture.")
+    return redirect(f"{reverse('searches:architecture')}?{urlencode({'s': s, 'data': name, 'a': look.text})}")
 
 
 def _random(space: SearchSpace, number: str) -> Architecture:

@@ -197,7 +197,7 @@ def _submit(request: HttpRequest, key: str, origin: Search | None, relation: str
 def _posted(request: HttpRequest, state: dict[str, Any]) -> dict[str, Any]:
     """The values of the posted form; a saved space that was chosen just now brings its own."""
     found = saved.taken(request.POST, newest_versions(user=request.user, also=state.get("space_version")))
-    values = forms_values.from_post(found.post, parallelism=_slots()[0] or 2)
+    values = forms_values.renamed(forms_values.from_post(found.post, parallelism=_slots()[0] or 2))
     if found.version is None:
         state.pop("space_version", None)
         return values
@@ -348,14 +348,19 @@ def _context(request: HttpRequest, key: str, state: dict[str, Any], checked: Che
         "yaml": "\n".join(line.text for line in lines) + "\n",
         "yaml_full": checked.config.to_yaml() if checked.config else "",
         "state_json": json.dumps(
-            {"errors": form.by_field, "folds": form.folds, "ok": checked.ok, "why": summary.why_not}
+            {
+                "errors": form.by_field,
+                "folds": form.folds,
+                "ok": checked.ok,
+                "why": summary.why_not,
+                "can_keep_space": checked.facts is not None and saved.chosen(version, checked.config) is None,
+            }
         ),
         "outline_json": json.dumps(summary.outline) if summary.outline else "",
         "parts_url": reverse("searches:form_part", args=["summary"]).removesuffix("summary/"),
         "key": key,
         "first": first,
         "first_why": first_why,
-        "can_keep_space": checked.facts is not None and saved.chosen(version, checked.config) is None,
     }
 
 

@@ -19,6 +19,7 @@ function apply() {
   else start.setAttribute("aria-disabled", "true");
   start.setAttribute("aria-describedby", "why-not");
   setText($("#why-not"), state.why);
+  $("[data-keep-space]").hidden = !state.can_keep_space;
   draw(holder.dataset.outline);
 }
 
@@ -40,6 +41,20 @@ form.addEventListener("input", (event) => {
 });
 form.addEventListener("change", (event) => {
   if (event.target.matches("[data-swaps]")) ask("fields", "#fields", "innerHTML");
+});
+
+let asked = 0;
+let answered = 0;
+document.addEventListener("htmx:beforeRequest", (event) => {
+  const { elt, xhr } = event.detail;
+  const mine = (asked += 1);
+  elt.addEventListener("htmx:beforeOnLoad", function come(loaded) {
+    if (loaded.detail.xhr !== xhr) return;
+    elt.removeEventListener("htmx:beforeOnLoad", come);
+    if (mine < answered) loaded.preventDefault();
+    else if (!loaded.detail.target.isConnected) loaded.detail.target = $("#what"); // another answer has replaced it since
+    answered = Math.max(answered, mine);
+  });
 });
 
 /* -- option fields come and go: open folds stay open, the focus stays where it was -- */

@@ -12,7 +12,8 @@ const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
 
 /** "true", "false" or "mixed": whether all, none or some of the decisions may take a value. */
 function pressed(decision, value, restrict) {
-  const names = decision.names?.length ? decision.names : [decision.name];
+  const all = decision.names?.length ? decision.names : [decision.name];
+  const names = all.filter((name) => decision.fewer?.[name]?.some((other) => same(other, value)) ?? true); // some offer fewer
   const on = names.filter((name) => !restrict[name] || restrict[name].some((other) => same(other, value))).length;
   return on === names.length ? "true" : on ? "mixed" : "false";
 }

@@ -134,7 +134,10 @@ function kept() {
   }
   setText($("[data-why-not]"), shown.ok ? (unsaved ? "" : "Nothing has changed since this version.") : "It can be kept when every field is right.");
   for (const link of $$("[data-start-search]")) {
-    if (!link.dataset.base) continue;
+    if (!link.dataset.base) {
+      unkept(link);
+      continue;
+    }
     if (shown.same_as !== null) {
       link.href = `${link.dataset.base}${shown.same_as}`;
       link.removeAttribute("aria-disabled");
@@ -150,6 +153,17 @@ function kept() {
   } catch {
     // storage refused: nothing is kept
   }
+}
+
+/** A search needs no kept space: the form takes its options from the address, where they are not too long for one. */
+function unkept(link) {
+  const { name, ...options } = shown.state.space;
+  const address = `${link.dataset.new}?${new URLSearchParams({ family: name, data: shown.state.data.name, o: JSON.stringify(options) })}`;
+  const can = shown.ok && address.length < 4000;
+  if (can) link.href = address;
+  link.toggleAttribute("aria-disabled", false);
+  if (!can) link.setAttribute("aria-disabled", "true");
+  link.title = can ? "" : shown.ok ? "Keep the space first" : "";
 }
 
 function apply(answer, { fields = false } = {}) {
@@ -259,7 +273,7 @@ document.addEventListener("click", (event) => {
   const link = event.target.closest("[data-start-search][aria-disabled=true]");
   if (!link) return;
   event.preventDefault();
-  toast(link.dataset.base ? "Save the change first." : "Keep the space first.");
+  toast(!shown.ok ? "Put right what is marked first." : link.dataset.base ? "Save the change first." : "Keep the space first: it is too long for an address.");
 });
 
 /* -- YAML -- */

@@ -63,6 +63,19 @@ $("#look-space").addEventListener("change", () => {
 $("#look-data").addEventListener("change", () => location.assign(address({})));
 $("[data-random]").addEventListener("click", () => show(address({ a: null, trial: null, r: String(Math.floor(Math.random() * 1e6)) })));
 addEventListener("popstate", () => location.reload());
+form.addEventListener("submit", (event) => {
+  // a bundle's architecture.json brings its space and data along, and much that the address has no room for
+  let value = null;
+  try {
+    value = JSON.parse(form.elements.a.value);
+  } catch {
+    return; // another notation, or the server says what is wrong
+  }
+  if (typeof value?.choices !== "object" || typeof value.space?.name !== "string") return;
+  event.preventDefault();
+  const { name, ...options } = value.space;
+  location.assign(address({ s: name, o: JSON.stringify(options), data: value.data?.name || null, trial: null, a: JSON.stringify(value.choices) }));
+});
 form.addEventListener("keydown", (event) => {
   if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && event.target.matches("textarea")) form.requestSubmit();
 });

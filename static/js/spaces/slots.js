@@ -25,9 +25,10 @@ export function slots({ element, toggle, readonly }) {
   function draw(answer) {
     boxes = [];
     const taken = new Set();
+    const order = Object.keys(answer.offered);
     const open = new Set($$("details[open]", element).map((node) => node.dataset.part));
     const groups = answer.outline.parts.map((part) => {
-      const names = (part.decisions || []).flatMap((decision) => decision.names || [decision.name]).filter((name) => answer.offered[name] && !taken.has(name));
+      const names = (part.decisions || []).flatMap((decision) => decision.names || [decision.name]).filter((name) => answer.offered[name] && !taken.has(name)).sort((a, b) => order.indexOf(a) - order.indexOf(b));
       names.forEach((name) => taken.add(name));
       return { id: part.id, title: part.title, names };
     }).filter((group) => group.names.length);
