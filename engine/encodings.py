@@ -18,8 +18,9 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
+from hashlib import blake2b
 from math import log2, prod
 
 import numpy as np
@@ -35,7 +36,7 @@ from engine.spaces.base import SearchSpace
 
 Vector = NDArray[np.float64]
 #: ways through one graph beyond which `paths` counts no further
-MOST_PATHS = 5_000
+MOST_PATHS = 1_000
 
 
 class Places:
@@ -192,17 +193,59 @@ def paths(plan: NetworkPlan, longest: int | None = None) -> dict[tuple[str, ...]
         Counts by sequence; at most `MOST_PATHS` different sequences are followed to each node, shortest first.
     """
     graph = network_graph(plan)
-    reach: list[Counter[tuple[str, ...]]] = [Counter({(): 1})]
-    for label, sources in zip(graph.labels[1:], graph.sources[1:], strict=True):
-        here: Counter[tuple[str, ...]] = Counter()
+    last = {i: j for j, sources in enumerate(graph.sources) for i in sources}
+    start = _Way(0, 0, "", None)
+    reach: dict[int, dict[_Way, int]] = {0: {start: 1}}
+    numbers = {label: _number(label) for label in graph.labels}
+    for j, (label, sources) in enumerate(zip(graph.labels[1:], graph.sources[1:], strict=True), start=1):
+        number = numbers[label]
+        before: Counter[_Way] = Counter()
         for source in sources:
-            for path, times in reach[source].items():
-                if longest is None or len(path) < longest:
-                    here[*path, label] += times
-        if len(here) > MOST_PATHS:
-            here = Counter(dict(sorted(here.items(), key=lambda item: (len(item[0]), item[0]))[:MOST_PATHS]))
-        reach.append(here)
-    return dict(reach[-1])
+            for way, times in reach[source].items():
+                before[way] += times
+        kept = [w for w in before if longest is None or w.length < longest]
+        if len(kept) > MOST_PATHS:
+            kept = sorted(kept)[:MOST_PATHS]
+        # what nobody reads any more is let go: the ways through one deep network fill gigabytes
+        for source in set(sources):
+            if last[source] == j:
+                del reach[source]
+        reach[j] = {_Way(w.length + 1, (w.mark * 31 + number) * _ODD & _MASK, label, w): before[w] for w in kept}
+    return {way.labels(): times for way, times in reach[len(graph.labels) - 1].items()}
+
+
+_ODD, _MASK = 0x9E3779B97F4A7C15, (1 << 64) - 1
+
+
+def _number(label: str) -> int:
+    """64 bits that stand for a label, the same in every process."""
+    return int.from_bytes(blake2b(label.encode(), digest_size=8).digest(), "big")
+
+
+@dataclass(frozen=True, order=True, slots=True)
+class _Way:
+    """A sequence of operations that shares its beginning with others.
+
+    Attributes:
+        length: operations; shorter ones come first.
+        mark: 64 bits of all labels, which stand for the sequence where two are compared.
+        label: the last one.
+        before: all others.
+    """
+
+    length: int
+    mark: int
+    label: str = field(compare=False)
+    before: _Way | None = field(compare=False)
+
+    def labels(self) -> tuple[str, ...]:
+        """The sequence."""
+        out: list[str] = []
+        way: _Way | None = self
+        while way is not None and way.length:
+            out.append(way.label)
+            way = way.before
+        return tuple(reversed(out))
 
 
 def path_matrix(

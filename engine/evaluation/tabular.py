@@ -16,7 +16,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from engine.architecture import Architecture
-from engine.data.spec import DataSpec
+from engine.data.spec import DataSpec, Kind
 from engine.errors import DataError, Interrupted, InvalidConfig
 from engine.evaluation.base import Emit, Evaluator, Report, Session, ShouldStop, Work
 from engine.spaces.base import SearchSpace, make_space
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from engine.config import SearchConfig
 
 SYNTHETIC = "synthetic"
+#: what samples of so many axes are
+_KINDS: dict[int, Kind] = {1: "table", 2: "signal", 3: "image"}
 
 
 class Options(BaseModel):
@@ -288,7 +290,7 @@ class TabularEvaluator(Evaluator):
         return DataSpec(
             name=options.data_name
             or (SYNTHETIC if options.table == SYNTHETIC else Path(options.table).name.split(".")[0]),
-            kind="image",
+            kind=_KINDS[len(options.input_shape)],
             input_shape=options.input_shape,
             n_classes=options.n_classes,
             class_names=tuple(str(i) for i in range(options.n_classes)),

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from engine.config import SearchConfig
     from engine.data.arrays import Arrays
     from engine.recipe import Recipe
+    from engine.spaces.base import SearchSpace
     from engine.training.device import Setting
     from engine.training.inference import Scores
     from engine.training.loop import DeviceData, Trainer
@@ -63,6 +64,7 @@ class TrainedSession(Session):
     ) -> None:
         self.config, self.spec = config, data
         self._network = network
+        self._list: SearchSpace | None = None
         self._arrays: Arrays | None = None
         self._on_device: dict[tuple[Any, ...], DeviceData] = {}
         self._setting: Setting | None = None
@@ -264,6 +266,12 @@ class TrainedSession(Session):
 
     def _recipe(self, architecture: Architecture) -> Recipe:
         """The search's recipe with what the architecture decided about it."""
+        from engine.spaces.base import make_space
+
+        if self.config.space.name == "list":  # its entries bring their recipes along
+            if self._list is None:
+                self._list = make_space(self.config, self.spec)
+            return self.config.training.chosen(self._list.recipe_choices(architecture), self.spec.input_shape)
         return self.config.training.chosen(architecture.choices, self.spec.input_shape)
 
     def _data(self, arrays: Arrays, setting: Setting, recipe: Recipe) -> DeviceData:

@@ -148,7 +148,7 @@ def write_bundle(
     versions = dict(versions_here() if versions is None else versions)
     name = space.short_name(architecture)
     plan_costs = costs(plan)
-    recipe = config.training.chosen(architecture.choices, data.input_shape)
+    recipe = config.training.chosen(space.recipe_choices(architecture), data.input_shape)
     if preprocessing is None and config.data.name == data.name and data.name in registry.sources():
         preprocessing = registry.preprocessing(data.name, config.data.options())
 

@@ -64,7 +64,8 @@ class WrittenDecision(Plain):
     @field_validator("options")
     @classmethod
     def _options(cls, value: tuple[Any, ...]) -> tuple[Any, ...]:
-        if len({str(o) for o in value}) != len(value):
+        # 1 and 1.0, true and "true" are one for a person, for cases, and for whoever compares them
+        if len({_text(o) for o in value}) != len(value) or len(set(value)) != len(value):
             raise ValueError("each option once")
         for o in value:
             if isinstance(o, str) and not 0 < len(o) <= 60:

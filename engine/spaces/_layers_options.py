@@ -26,6 +26,8 @@ OPERATIONS = {
     "avg3": "avg pool 3×3",
 }
 MAX_DENSE = 4
+#: blocks that may all be connected: every pair of them is a decision
+MAX_CONNECTED = 32
 
 
 def _empty_or_ascending(value: tuple[int, ...]) -> tuple[int, ...]:
@@ -152,6 +154,17 @@ class LayersOptions(SpaceOptions):
         description="Dropout rate before the output.",
         json_schema_extra=offers(0.0, 0.1, 0.2, 0.3, 0.4, 0.5, advanced=True),
     )
+
+    @field_validator("connections")
+    @classmethod
+    def _connected(cls, value: str, info: ValidationInfo) -> str:
+        depth = info.data.get("depth")
+        if value == "any" and depth and max(depth) > MAX_CONNECTED:
+            pairs = max(depth) * (max(depth) - 1) // 2
+            raise ValueError(
+                f"{max(depth)} blocks have {pairs:,} pairs to decide about; at most {MAX_CONNECTED} blocks for any"
+            )
+        return value
 
     @field_validator("block_width")
     @classmethod

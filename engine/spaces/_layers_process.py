@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from functools import cached_property
 from math import prod
 from typing import cast
@@ -231,22 +231,50 @@ class LayersProcess(SearchSpace):
             depths = self.next(partial)
             return sum(self.count({**partial, "depth": o}) for o in (depths.options if depths else ()))
         depth = int(cast(int, partial["depth"]))
-        if self._places:
-            open_, sides, pooled = self._walk_places(depth, partial)
-            if open_:
-                rest = tuple((n, o) for n, o in partial.items() if n not in self._places)
-                key: Hashable = (rest, open_, sides, bool(pooled), any(k < depth for k in pooled))
-                cache = self._cache("count")
-                if key not in cache:
-                    decision = self.next({n: o for n, o in partial.items() if n in self._places or n == "depth"})
-                    options = decision.options if decision else ()
-                    cache[key] = sum(self.count({**partial, open_: o}) for o in options)
-                total: int = cache[key]
-                return total
-        order = self._order(depth, self.pools(depth, partial))
-        allowed = self._allowed
+        dense = self._count_dense(partial)
+        if not self._places:
+            return dense * self._count_free(self._order(depth, self._always(depth)), partial)
+        total = 0
+        for (somewhere, before), ways in self._count_places(depth, partial).items():
+            pools = (depth - 1,) if before else (depth,) if somewhere else ()
+            total += ways * self._count_free(self._order(depth, pools), partial)
+        return dense * total
+
+    def _count_free(self, order: tuple[Decision, ...], partial: Mapping[str, Option]) -> int:
         free = (d for d in order if d.name not in partial and not d.name.startswith("dense"))
-        return self._count_dense(partial) * prod(len(allowed.get(d.name, d.options)) for d in free)
+        return prod(len(self._allowed.get(d.name, d.options)) for d in free)
+
+    def _count_places(self, depth: int, chosen: Mapping[str, Option]) -> dict[tuple[bool, bool], int]:
+        """(pooled anywhere, pooled before the last block) -> ways to decide strides and places of pooling.
+
+        Block by block; what counts of the blocks before is only how large the image is behind them.
+        """
+        o, places = self._opt, self._places
+
+        def options(name: str) -> tuple[Option, ...]:
+            return (chosen[name],) if name in chosen else self._allowed.get(name, places[name].options)
+
+        states: dict[tuple[tuple[int, ...], bool, bool], int] = {(self._stem_sides, False, False): 1}
+        for k in range(0 if o.stem_kernel else 1, depth + 1):
+            part = f"block{k}" if k else "stem"
+            after: dict[tuple[tuple[int, ...], bool, bool], int] = {}
+            strides = options(f"{part}_stride") if f"{part}_stride" in places else (1,)
+            pools = k in o.pool_after and (k < depth or o.pool_last)
+            for (before, somewhere, inside), ways in states.items():
+                for stride in strides:
+                    sides = tuple((side + 1) // 2 for side in before) if stride == 2 else before
+                    here: tuple[Option, ...] = (False,)
+                    if pools and min(sides) >= 2 * o.pool_size:
+                        here = options(f"{part}_pool") if f"{part}_pool" in places else (True,)
+                    for pooled in here:
+                        end = tuple(side // o.pool_size for side in sides) if pooled else sides
+                        key = (end, somewhere or bool(pooled), inside or bool(pooled) and k < depth)
+                        after[key] = after.get(key, 0) + ways
+            states = after
+        found: dict[tuple[bool, bool], int] = {}
+        for (_, somewhere, inside), ways in states.items():
+            found[somewhere, inside] = found.get((somewhere, inside), 0) + ways
+        return found
 
     def _count_dense(self, partial: Mapping[str, Option]) -> int:
         """Ways to go on with the dense layers: a layer of 0 units is the end."""

@@ -27,7 +27,9 @@ _SAME = {"fc": "dense", "drop": "dropout", "maxpool": "pool-max", "avgpool": "po
          "global-avg": "global", "globalpool": "global", "linear": "output", "logits": "output", "separable": "sep",
          "hardswish": "hard_swish", "leakyrelu": "leaky_relu", "swish": "silu"}  # fmt: skip
 _PATTERN = re.compile(
-    r"([a-z_]+)(\d+)?(?:x\d+)?(?:-([a-z]+|\d+(?:\.\d+)?(?:e-?\d+)?))?(?:/(\d+))?(?:\*(\d+(?:\.\d+)?))?"
+    r"([a-z_]+)(\d{1,9})?(?:x\d{1,9})?(?:-([a-z]+|\d{1,9}(?:\.\d{1,20})?(?:e-?\d{1,3})?))?(?:/(\d{1,9}))?"
+    r"(?:\*(\d{1,9}(?:\.\d{1,20})?))?",
+    re.ASCII,
 )
 _ACTIVATIONS = frozenset(get_args(Activation))
 _LONGEST = 20_000
@@ -216,6 +218,6 @@ class Sentence:
 
     def _join(self, word: Word, what: str) -> None:
         conv = self._last(word)
-        if what != "skip" and not what.isdigit():
+        if what != "skip" and not re.fullmatch(r"[0-9]{1,9}", what):
             word.refuse("what is joined in is written +skip, or +3 for block 3")
         conv.joins.append((word, 0 if what == "skip" else int(what)))

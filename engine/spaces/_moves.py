@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import ClassVar
 
 import numpy as np
@@ -46,14 +46,18 @@ class Moves(ABC):
 
         In the order of decisions, then options.
         """
-        out: dict[str, Architecture] = {}
+        return list(self.each_neighbour(arch))
+
+    def each_neighbour(self, arch: Architecture) -> Iterator[Architecture]:
+        """`neighbours`, one at a time: a wide space has many thousands."""
+        seen = {arch.key}
         for decision in self.decisions(arch):
             for option in decision.options:
                 if option != arch[decision.name]:
                     new = self._change(arch, {decision.name: option})
-                    out.setdefault(new.key, new)
-        out.pop(arch.key, None)
-        return list(out.values())
+                    if new.key not in seen:
+                        seen.add(new.key)
+                        yield new
 
     def mutate(self, arch: Architecture, n: int, rng: np.random.Generator) -> Architecture:
         """Redraws exactly `n` active decisions to another option, and samples those that become active.

@@ -96,6 +96,7 @@ class WithRecipe(SearchSpace):
 
     def restrict(self, allowed: Mapping[str, Sequence[Option]]) -> Self:
         """Narrows both parts."""
+        self._known(allowed)
         recipe = []
         for d in self._recipe:
             kept = tuple(o for o in d.options if o in allowed.get(d.name, d.options))
@@ -121,6 +122,11 @@ class WithRecipe(SearchSpace):
     def _rest(self, partial: Mapping[str, Option]) -> Hashable:
         return tuple(partial.items())
 
+    @property
+    def exact_size(self) -> bool:
+        """That of the space inside."""
+        return self.space.exact_size
+
     def size(self) -> int:
         """A product; a bound where the space's is one."""
         return self.space.size() * prod(len(d.options) for d in self._recipe)
@@ -132,6 +138,34 @@ class WithRecipe(SearchSpace):
         for arch in self.space.enumerate():
             for recipe in recipes:
                 yield Architecture(arch.space, (*arch.items, *recipe))
+
+    # -- changes: the network's as its own space makes them ----------------------------------------
+    def _change(self, arch: Architecture, changes: Mapping[str, Option]) -> Architecture:
+        network, recipe = self.split(arch)
+        return self._with(
+            self.space._change(network, self._inner(changes)), lambda d: changes.get(d.name, recipe[d.name])
+        )
+
+    def _redraw(
+        self, arch: Architecture, targets: list[str], rng: np.random.Generator
+    ) -> tuple[Architecture, list[str]]:
+        network, recipe = self.split(arch)
+        inner = [t for t in targets if t not in self._names]
+        child, reached = self.space._redraw(network, inner, rng) if inner else (network, [])
+
+        def choose(d: Decision) -> Option:
+            if d.name not in targets:
+                return recipe[d.name]
+            reached.append(d.name)
+            return draw(tuple(o for o in d.options if o != recipe[d.name]), rng)
+
+        return self._with(child, choose), reached
+
+    def crossover(self, a: Architecture, b: Architecture, rng: np.random.Generator) -> Architecture:
+        """The networks crossed as their space does it, each part of the recipe from either."""
+        (one, mine), (other, others) = self.split(a), self.split(b)
+        child = self.space.crossover(one, other, rng)
+        return self._with(child, lambda d: draw((mine[d.name], others[d.name]), rng))
 
     # -- what an architecture is --------------------------------------------------------------
     def plan(self, arch: Architecture) -> NetworkPlan:
@@ -148,6 +182,11 @@ class WithRecipe(SearchSpace):
     def _canonical_key(self, arch: Architecture) -> str:
         network, recipe = self.split(arch)
         return canonical.digest(f"{self.space.canonical_key(network)} {sorted(recipe.items())!r}")
+
+    def recipe_choices(self, arch: Architecture) -> dict[str, Option]:
+        """The recipe's, over what an entry of a list brings along."""
+        network, recipe = self.split(arch)
+        return {**self.space.recipe_choices(network), **recipe}
 
     def features(self, arch: Architecture) -> dict[str, float | str]:
         """The network's, then the recipe's; learning rate and weight decay as logarithms."""

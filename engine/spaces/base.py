@@ -7,7 +7,7 @@ A new space is one file with a subclass of `SearchSpace` that defines `name`, `s
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -21,6 +21,7 @@ from engine.network import canonical
 from engine.network import costs as closed_form
 from engine.network.assemble import Assembler
 from engine.network.plan import Costs, NetworkPlan
+from engine.recipe import RECIPE_PREFIX
 from engine.spaces._decision import Decision as Decision
 from engine.spaces._draws import Draws
 from engine.spaces._offers import CAPABILITIES as CAPABILITIES
@@ -227,12 +228,10 @@ class SearchSpace(Draws, Words, Writings):
         Raises:
             InvalidArchitecture: an unknown decision, or no known option is left; the message names it.
         """
-        known = {d.name: d for d in self.all_decisions()}
+        known = self._known(allowed)
         narrowed = self._copy(self.data)
         narrowed._allowed = dict(self._allowed)
         for name, options in allowed.items():
-            if name not in known:
-                raise InvalidArchitecture(f"{name}: is no decision of this space; it has {', '.join(known)}")
             kept = tuple(o for o in known[name].options if o in options)
             if not kept:
                 offered = ", ".join(map(repr, known[name].options))
@@ -241,6 +240,20 @@ class SearchSpace(Draws, Words, Writings):
         if narrowed.entangled and not narrowed._completes({}):
             raise InvalidArchitecture(f"{', '.join(allowed)}: no architecture is left that keeps to all of this")
         return narrowed
+
+    def _known(self, names: Iterable[str]) -> dict[str, Decision]:
+        """All decisions by name, of which these are some.
+
+        Raises:
+            InvalidArchitecture: one of them is none.
+        """
+        known = {d.name: d for d in self.all_decisions()}
+        for name in names:
+            if name not in known:
+                some = ", ".join(list(known)[:40])
+                more = f" and {len(known) - 40:,} more" if len(known) > 40 else ""
+                raise InvalidArchitecture(f"{name[:60]}: is no decision of this space; it has {some}{more}")
+        return known
 
     # -- what an architecture is --------------------------------------------------------------
     def costs(self, arch: Architecture) -> Costs:
@@ -257,6 +270,10 @@ class SearchSpace(Draws, Words, Writings):
 
     def _costs(self, arch: Architecture) -> Costs:
         return closed_form.costs(self.planned(arch))
+
+    def recipe_choices(self, arch: Architecture) -> dict[str, Option]:
+        """What an architecture decides about its training, for `Recipe.chosen`."""
+        return {name: option for name, option in arch.items if name.startswith(RECIPE_PREFIX)}
 
     def planned(self, arch: Architecture) -> NetworkPlan:
         """`plan`, with the last few remembered: costs, key and features of one candidate share it."""
@@ -318,11 +335,11 @@ def space_of(cls: type[SearchSpace], options: BaseModel, data: DataSpec) -> Sear
     """
     from engine.spaces._with_recipe import with_recipe
 
-    space = cls(options).bind(data)
+    space = with_recipe(cls(options).bind(data), getattr(options, "recipe", None))
     restrict = getattr(options, "restrict", {})
     if restrict:
         try:
             space = space.restrict(restrict)
         except InvalidArchitecture as e:
             raise InvalidConfig([(("space", "restrict"), str(e))]) from e
-    return with_recipe(space, getattr(options, "recipe", None))
+    return space

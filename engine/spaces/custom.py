@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from math import prod
 from typing import Any, ClassVar, cast
 
@@ -18,10 +17,10 @@ from engine.network.assemble import Assembler
 from engine.network.plan import NetworkPlan
 from engine.spaces import _custom_modules as modules
 from engine.spaces._custom_definition import MAX_NODES, Definition, Step, factors, used
+from engine.spaces._custom_process import CustomProcess
 from engine.spaces._offers import Capability
 from engine.spaces._options import SpaceOptions
 from engine.spaces._outline import Outline, input_words
-from engine.spaces.base import Decision, SearchSpace
 
 _CONVOLUTIONS: dict[str, Any] = {
     "decisions": [
@@ -90,7 +89,7 @@ class _Scope:
     names: dict[str, str] = field(default_factory=dict)
 
 
-class Custom(SearchSpace):
+class Custom(CustomProcess):
     """Decisions in the written order: with `when` only where it holds, with `per` once for each unit."""
 
     name: ClassVar[str] = "custom"
@@ -101,10 +100,6 @@ class Custom(SearchSpace):
         "grow": "which option of a written decision makes a larger network that contains the smaller one is not said",
         "morphisms": "the steps are free, so no change of a decision is known to keep the function",
     }
-
-    @property
-    def _written(self) -> Definition:
-        return cast(CustomOptions, self.options).definition
 
     @classmethod
     def fits(cls, data: DataSpec) -> str | None:
@@ -131,48 +126,8 @@ class Custom(SearchSpace):
             except (CannotBuild, InvalidArchitecture) as e:
                 problem = e
             else:
-                return bound
+                return bound._sized()
         raise InvalidConfig([(("space", "definition"), f"no network can be built of it for {data.name}: {problem}")])
-
-    # -- the process --------------------------------------------------------------------------
-    @cached_property
-    def _slots(self) -> list[tuple[Decision, Mapping[str, Sequence[Option]], tuple[str, int] | None]]:
-        """(decision, its conditions, (decision that counts, from which value on)) in order."""
-        out: list[tuple[Decision, Mapping[str, Sequence[Option]], tuple[str, int] | None]] = []
-        options = {d.name: d.options for d in self._written.decisions}
-        for d in self._written.decisions:
-            if not d.per:
-                out.append((Decision(d.name, d.options, d.ordered, "decisions", d.help), d.when, None))
-                continue
-            for k in range(1, max(int(o) for o in options[d.per]) + 1):
-                decision = Decision(f"{d.name}_{k}", d.options, d.ordered, f"{d.per} {k}", d.help)
-                out.append((decision, d.when, (d.per, k)))
-        return out
-
-    @staticmethod
-    def _acts(partial: Mapping[str, Option], when: Mapping[str, Sequence[Option]], per: tuple[str, int] | None) -> bool:
-        if per is not None and not (per[0] in partial and int(cast(int, partial[per[0]])) >= per[1]):
-            return False
-        return all(name in partial and partial[name] in options for name, options in when.items())
-
-    def _next(self, partial: Mapping[str, Option]) -> Decision | None:
-        for decision, when, per in self._slots:
-            if decision.name not in partial and self._acts(partial, when, per):
-                return decision
-        return None
-
-    def _all(self) -> list[Decision]:
-        return [decision for decision, _, _ in self._slots]
-
-    @cached_property
-    def _asked(self) -> frozenset[str]:
-        """Decisions that others depend on."""
-        return frozenset(n for _, when, per in self._slots for n in (*when, *([per[0]] if per else [])))
-
-    def _rest(self, partial: Mapping[str, Option]) -> Hashable:
-        decided = next((i for i, (d, w, p) in enumerate(self._slots)
-                        if d.name not in partial and self._acts(partial, w, p)), -1)  # fmt: skip
-        return decided, tuple((n, o) for n, o in partial.items() if n in self._asked)
 
     # -- the network --------------------------------------------------------------------------
     def plan(self, arch: Architecture) -> NetworkPlan:

@@ -26,7 +26,7 @@ from engine.spaces._graph_wirings import Wirings, edge
 from engine.spaces._outline import Outline
 from engine.spaces.base import Decision, Preset
 
-_WORD = re.compile(r"(\w+)\((\d+(?:,\d+)*)\)")
+_WORD = re.compile(r"([a-z0-9_]{1,20})\(([0-9]{1,3}(?:,[0-9]{1,3}){0,16})\)")
 
 
 class Graph(CellNetwork):
@@ -328,6 +328,8 @@ class Graph(CellNetwork):
         if not found or not nodes or not all(nodes):
             wrong = next((w for w, m in zip(words.split(), nodes, strict=True) if not m), text)
             raise InvalidArchitecture(f"received {wrong[:60]!r}; {self.notation}")
+        if len(nodes) > max(self._opt.nodes):
+            raise InvalidArchitecture(f"received {len(nodes):,} nodes; at most {max(self._opt.nodes)} in this space")
         choices: dict[str, Any] = {"nodes": len(nodes), "join": how.strip()}
         for j, match in enumerate(nodes, start=1):
             assert match is not None

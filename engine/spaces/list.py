@@ -20,6 +20,8 @@ from engine.spaces._outline import Outline, input_words
 from engine.spaces.base import Decision, Preset, SearchSpace, space_of
 
 MAX_ENTRIES = 2000
+#: so many are built to say at once what does not fit the data; all would take minutes
+_BUILT = 16
 _DRAWN_FROM = ("layers", "mlp", "transformer", "recurrent")
 
 
@@ -166,7 +168,9 @@ class List(SearchSpace):
                 space = spaces[key]
                 given = entry.choices
                 out[name] = (space, space.read(entry.text) if given is None else space.validate(given))
-                space.planned(out[name][1])
+                # whether the rest can be built is found out before each is trained
+                if i < _BUILT:
+                    space.planned(out[name][1])
             except InvalidConfig as e:
                 raise InvalidConfig([(("space", "architectures", i), f"{name}: {e.errors[0][1]}")]) from e
             except (InvalidArchitecture, CannotBuild) as e:
@@ -205,6 +209,11 @@ class List(SearchSpace):
     def _canonical_key(self, arch: Architecture) -> str:
         space, inner = self.entry(arch)
         return space.canonical_key(inner)
+
+    def recipe_choices(self, arch: Architecture) -> dict[str, Option]:
+        """Those of the entry: one that was picked from a search of recipes keeps its own."""
+        space, inner = self.entry(arch)
+        return space.recipe_choices(inner)
 
     def features(self, arch: Architecture) -> dict[str, float | str]:
         """Those of the entry in its own space, and which space that is."""

@@ -90,6 +90,12 @@ class Mobile(MobileGrowth):
         first = prod(len(self._allowed.get(d.name, d.options)) for d in p.first if d.name not in partial)
         return first * prod(sum(p.weights(stage, chosen, self._allowed).values()) for stage in p.stages)
 
+    def _change(self, arch: Architecture, changes: Mapping[str, Option]) -> Architecture:
+        # each decision is free of the others, so that no walk is needed
+        offered, have = self._offered_options, arch.choices
+        said = {n: changes[n] if n in changes else have.get(n, options[0]) for n, options in offered.items()}
+        return self._made({n: o if o in offered[n] else offered[n][0] for n, o in said.items()}, {})
+
     @cached_property
     def _sizes(self) -> np.ndarray:
         return np.array([len(options) for options in self._offered_options.values()], dtype=np.int64)

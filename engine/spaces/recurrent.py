@@ -274,8 +274,8 @@ class Recurrent(SearchSpace):
         kinds = [kind for kind, nodes in (("all", cell.all), ("ends", cell.ends)) if nodes == outputs]
         if not kinds:
             raise InvalidArchitecture(
-                f"concat={str(list(outputs))[:60]}: the next state is the mean of all nodes, range(1, {len(cell.inputs) + 1}), "
-                f"or of those that no node reads, {list(cell.ends)}"
+                f"concat={str(list(outputs))[:60]}: the next state is the mean of all nodes, "
+                f"range(1, {len(cell.inputs) + 1}), or of those that no node reads, {str(list(cell.ends))[:60]}"
             )
         if "output" not in given:
             offered = [kind for kind in kinds if kind in self._kept(self._around[0])]

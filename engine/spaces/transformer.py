@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from itertools import product
+from math import prod
 from typing import Any, ClassVar, cast
 
 from pydantic import BaseModel
@@ -153,10 +154,28 @@ class Transformer(SearchSpace):
         each = (self._block(k) for k in range(1, max(self._opt.depth) + 1))
         return [self._depth, *self._fixed, *(d for decisions in each for d in decisions.values())]
 
-    def _rest(self, partial: Mapping[str, Option]) -> Hashable:
-        """What can follow depends on where one stands, the depth and the width alone."""
-        decision = self._next(partial)
-        return decision.name if decision else "", partial.get("depth"), partial.get("width")
+    def _completes(self, partial: Mapping[str, Option]) -> bool:
+        return self.count(partial) > 0
+
+    def count(self, partial: Mapping[str, Option]) -> int:
+        """Closed form: for each depth and width a product over the blocks, in which attention brings its heads."""
+        if "depth" not in partial or "width" not in partial:
+            name = "width" if "depth" in partial else "depth"
+            decision = self._depth if name == "depth" else next(d for d in self._fixed if d.name == name)
+            return sum(self.count({**partial, name: o}) for o in self._kept(decision))
+        width = cast(int, partial["width"])
+        total = prod(len(self._kept(d)) for d in self._fixed if d.name not in partial)
+        for k in range(1, cast(int, partial["depth"]) + 1):
+            total *= self._ways(k, width, partial)
+        return total
+
+    def _ways(self, k: int, width: int, partial: Mapping[str, Option]) -> int:
+        """In how many ways block k can be completed."""
+        mine = self._block(k, width)
+        left = {what: 1 if d.name in partial else len(self._kept(d)) for what, d in mine.items()}
+        ops = (partial[f"block{k}_op"],) if f"block{k}_op" in partial else self._kept(mine["op"])
+        mixed = sum(left["heads"] if op == "attention" else 1 for op in ops)
+        return mixed * prod(n for what, n in left.items() if what not in ("op", "heads"))
 
     # -- the network --------------------------------------------------------------------------
     def plan(self, arch: Architecture) -> NetworkPlan:

@@ -136,7 +136,7 @@ def _smallest(space: Any, found: list[tuple[Architecture, dict[str, float]]], me
     end = time.monotonic() + SECONDS / len(EXACT_COSTS)
     for _ in range(STEPS):
         best = None
-        for other in space.neighbours(at):
+        for other in space.each_neighbour(at):
             if time.monotonic() > end:
                 return float(low)
             try:
