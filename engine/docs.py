@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from engine import catalog
-from engine.spaces._custom_modules import ALIASES, TEMPLATES
+from engine.spaces._custom.modules import ALIASES, TEMPLATES
 from engine.spaces.base import CAPABILITIES, SearchSpace
 
 SPACES = "docs/spaces.md"

@@ -73,7 +73,7 @@ class Insides:
             if inside := OPERATIONS[node.op].inside:
                 entry = inside(node.args)
                 alike.setdefault(str(entry["title"]), {}).setdefault(repr(entry), []).append(node)
-        named = {}
+        named: dict[str, str] = {}
         for title, drawings in alike.items():
             for nodes in drawings.values() if len(drawings) > 1 else ():
                 groups = list(dict.fromkeys(n.group for n in nodes if n.group))

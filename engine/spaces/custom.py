@@ -15,9 +15,9 @@ from engine.data.spec import DataSpec
 from engine.errors import CannotBuild, InvalidArchitecture, InvalidConfig
 from engine.network.assemble import Assembler
 from engine.network.plan import NetworkPlan
-from engine.spaces import _custom_modules as modules
-from engine.spaces._custom_definition import MAX_NODES, Definition, Step, factors, used
-from engine.spaces._custom_process import CustomProcess
+from engine.spaces._custom import modules as modules
+from engine.spaces._custom.definition import MAX_NODES, Definition, Step, factors, used
+from engine.spaces._custom.process import CustomProcess
 from engine.spaces._offers import Capability
 from engine.spaces._options import SpaceOptions
 from engine.spaces._outline import Outline, input_words

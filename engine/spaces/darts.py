@@ -19,13 +19,13 @@ from engine.network import canonical
 from engine.network import costs as closed_form
 from engine.network.morphism import Morphism
 from engine.network.plan import Costs, NetworkPlan
-from engine.spaces import _darts_genotypes as genotypes
-from engine.spaces import _darts_growth as growth
-from engine.spaces import _darts_words as words
-from engine.spaces._darts_cells import ONLY_2D, SHORT, Block, Cell, cell_form, joined, reads, write_cell
-from engine.spaces._darts_costs import CostTable, cost_table
-from engine.spaces._darts_frame import write_auxiliary, write_stem
-from engine.spaces._darts_options import PRESETS, DartsOptions
+from engine.spaces._darts import genotypes as genotypes
+from engine.spaces._darts import growth as growth
+from engine.spaces._darts import words as words
+from engine.spaces._darts.cells import ONLY_2D, SHORT, Block, Cell, cell_form, joined, reads, write_cell
+from engine.spaces._darts.costs import CostTable, cost_table
+from engine.spaces._darts.frame import write_auxiliary, write_stem
+from engine.spaces._darts.options import PRESETS, DartsOptions
 from engine.spaces.base import Decision, Preset, SearchSpace
 
 

@@ -19,11 +19,11 @@ from engine.network import canonical
 from engine.network.assemble import Assembler
 from engine.network.canonical import Item
 from engine.network.morphism import Made, Morphism
-from engine.spaces import _cell_network as cells
-from engine.spaces._cell_network import CellNetwork, CellOptions
-from engine.spaces._graph_options import PRESETS, GraphOptions
-from engine.spaces._graph_wirings import Wirings, edge
+from engine.spaces._graph.options import PRESETS, GraphOptions
+from engine.spaces._graph.wirings import Wirings, edge
 from engine.spaces._outline import Outline
+from engine.spaces._shared import cell_network as cells
+from engine.spaces._shared.cell_network import CellNetwork, CellOptions
 from engine.spaces.base import Decision, Preset
 
 _WORD = re.compile(r"([a-z0-9_]{1,20})\(([0-9]{1,3}(?:,[0-9]{1,3}){0,16})\)")

@@ -17,9 +17,9 @@ from engine.network.assemble import Assembler
 from engine.network.morphism import Morphism
 from engine.network.operations import kernel_words
 from engine.network.plan import Costs, NetworkPlan
-from engine.spaces import _layers_text as text
-from engine.spaces._layers_morphisms import morphisms
-from engine.spaces._layers_network import (
+from engine.spaces._layers import text as text
+from engine.spaces._layers.morphisms import morphisms
+from engine.spaces._layers.network import (
     Block,
     Head,
     Layout,
@@ -30,11 +30,11 @@ from engine.spaces._layers_network import (
     write_head,
     write_stem,
 )
-from engine.spaces._layers_options import LayersOptions as LayersOptions
-from engine.spaces._layers_options import Operation
-from engine.spaces._layers_presets import PRESETS
-from engine.spaces._layers_process import LayersProcess
-from engine.spaces._layers_reader import Reader
+from engine.spaces._layers.options import LayersOptions as LayersOptions
+from engine.spaces._layers.options import Operation
+from engine.spaces._layers.presets import PRESETS
+from engine.spaces._layers.process import LayersProcess
+from engine.spaces._layers.reader import Reader
 from engine.spaces._outline import Outline, input_words
 from engine.spaces.base import Decision, Preset
 

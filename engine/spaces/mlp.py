@@ -18,8 +18,8 @@ from engine.network.assemble import Assembler
 from engine.network.carry import carry
 from engine.network.morphism import Morphism
 from engine.network.plan import NetworkPlan
-from engine.spaces._mlp_options import PRESETS
-from engine.spaces._mlp_options import MlpOptions as MlpOptions
+from engine.spaces._mlp.options import PRESETS
+from engine.spaces._mlp.options import MlpOptions as MlpOptions
 from engine.spaces._outline import Outline, input_words
 from engine.spaces.base import Decision, Preset, SearchSpace
 

@@ -16,13 +16,13 @@ from engine.data.spec import DataSpec
 from engine.network import costs as closed_form
 from engine.network.assemble import Assembler
 from engine.network.plan import Costs, NetworkPlan
-from engine.spaces import _mobile_blocks as blocks
-from engine.spaces import _mobile_writing as writing
-from engine.spaces._mobile_blocks import Place
-from engine.spaces._mobile_growth import MobileGrowth
-from engine.spaces._mobile_options import SKIP, MobileOptions, parse
-from engine.spaces._mobile_outline import outline
-from engine.spaces._mobile_presets import PRESETS
+from engine.spaces._mobile import blocks as blocks
+from engine.spaces._mobile import writing as writing
+from engine.spaces._mobile.blocks import Place
+from engine.spaces._mobile.growth import MobileGrowth
+from engine.spaces._mobile.options import SKIP, MobileOptions, parse
+from engine.spaces._mobile.outline import outline
+from engine.spaces._mobile.presets import PRESETS
 from engine.spaces._offers import Preset
 from engine.spaces.base import Decision
 

@@ -19,8 +19,8 @@ from engine.network import canonical
 from engine.network import costs as closed_form
 from engine.network.morphism import Morphism
 from engine.network.plan import Costs, NetworkPlan
-from engine.spaces import _nasbench101_growth as growth
-from engine.spaces._nasbench101_cells import (
+from engine.spaces._nasbench101 import growth as growth
+from engine.spaces._nasbench101.cells import (
     OPS,
     WORDS,
     Cell,
@@ -29,8 +29,8 @@ from engine.spaces._nasbench101_cells import (
     representative,
     write_cell,
 )
-from engine.spaces._nasbench101_options import Nasbench101Options as Nasbench101Options
-from engine.spaces._nasbench101_process import Node, State, Step, order, step, tree
+from engine.spaces._nasbench101.options import Nasbench101Options as Nasbench101Options
+from engine.spaces._nasbench101.process import Node, State, Step, order, step, tree
 from engine.spaces._outline import Outline, input_words
 from engine.spaces.base import Decision, Preset, SearchSpace
 

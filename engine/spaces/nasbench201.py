@@ -18,9 +18,9 @@ from engine.network import costs as closed_form
 from engine.network.assemble import Assembler
 from engine.network.morphism import Made, Morphism
 from engine.network.plan import Costs, NetworkPlan
-from engine.spaces import _nasbench201_cell as cell
-from engine.spaces._nasbench201_cell import EDGES, NAMES, OPS, WIRES, Operation
-from engine.spaces._nasbench201_cell import iso_class_string as iso_class_string
+from engine.spaces._nasbench201 import cell as cell
+from engine.spaces._nasbench201.cell import EDGES, NAMES, OPS, WIRES, Operation
+from engine.spaces._nasbench201.cell import iso_class_string as iso_class_string
 from engine.spaces._options import Names, SpaceOptions, offers
 from engine.spaces._outline import Outline, input_words
 from engine.spaces.base import Decision, Preset, SearchSpace
@@ -50,7 +50,7 @@ class Nasbench201(SearchSpace):
 
     A cell's node j is the sum over all earlier nodes i of the operation on edge i -> j.
 
-    Identity: the skeleton and the class of the cell. The rules stand at `_nasbench201_cell.cell_form`, with the number
+    Identity: the skeleton and the class of the cell. The rules stand at `_nasbench201.cell.cell_form`, with the number
     of classes that each leaves of the 15,625 cells: 5,425 with parameter-free copies kept apart, 5,260 with them
     merged, and 5,044 as used here, since average pooling is linear: avg(a + b) = avg(a) + avg(b) for all values and
     all gradients. `iso_class_string` is the published rule beside it (6,466 classes).
@@ -315,7 +315,7 @@ class Nasbench201(SearchSpace):
     # -- identity -----------------------------------------------------------------------------
     @staticmethod
     def cell_form(arch: Architecture) -> str:
-        """Exact canonical text of the cell, one of 5,044; the rules stand at `_nasbench201_cell.cell_form`."""
+        """Exact canonical text of the cell, one of 5,044; the rules stand at `_nasbench201.cell.cell_form`."""
         return cell.cell_form(arch)
 
     def _canonical_key(self, arch: Architecture) -> str:

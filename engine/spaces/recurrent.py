@@ -17,12 +17,12 @@ from engine.errors import InvalidArchitecture
 from engine.network import canonical
 from engine.network.morphism import Made, Morphism
 from engine.network.plan import NetworkPlan
-from engine.spaces import _recurrent_genotype as genotype
 from engine.spaces._outline import Outline, input_words
-from engine.spaces._recurrent_genotype import Cell
-from engine.spaces._recurrent_options import OUTPUTS, POOLS, RecurrentOptions
-from engine.spaces._recurrent_presets import PRESETS
-from engine.spaces._sequence_stems import signal_stem, strides, word_stem
+from engine.spaces._recurrent import genotype as genotype
+from engine.spaces._recurrent.genotype import Cell
+from engine.spaces._recurrent.options import OUTPUTS, POOLS, RecurrentOptions
+from engine.spaces._recurrent.presets import PRESETS
+from engine.spaces._shared.sequence_stems import signal_stem, strides, word_stem
 from engine.spaces.base import Decision, Preset, SearchSpace
 
 _AROUND = ("output", "width", "layers", "embedding", "pool", "dropout")

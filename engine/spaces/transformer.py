@@ -17,11 +17,11 @@ from engine.data.spec import DataSpec
 from engine.errors import InvalidArchitecture
 from engine.network.morphism import Made, Morphism
 from engine.network.plan import NetworkPlan
-from engine.spaces import _transformer_blocks as blocks
 from engine.spaces._outline import Outline, input_words
-from engine.spaces._sequence_stems import patch_stem, signal_stem, strides, word_stem
-from engine.spaces._transformer_options import OPERATIONS, POOLS, TransformerOptions
-from engine.spaces._transformer_presets import PRESETS
+from engine.spaces._shared.sequence_stems import patch_stem, signal_stem, strides, word_stem
+from engine.spaces._transformer import blocks as blocks
+from engine.spaces._transformer.options import OPERATIONS, POOLS, TransformerOptions
+from engine.spaces._transformer.presets import PRESETS
 from engine.spaces.base import Decision, Preset, SearchSpace
 
 #: more patches than this and attention alone would need gigabytes

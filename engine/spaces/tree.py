@@ -15,13 +15,13 @@ from engine.network import canonical
 from engine.network.assemble import Assembler
 from engine.network.canonical import Item
 from engine.network.morphism import Made, Morphism
-from engine.spaces import _cell_network as cells
-from engine.spaces._cell_network import CellNetwork, CellOptions
 from engine.spaces._decision import draw
 from engine.spaces._outline import Outline
-from engine.spaces._tree_counts import ROOT, Trees, children_of, depth_of
-from engine.spaces._tree_options import PRESETS, RULES, TreeOptions
-from engine.spaces._tree_writing import Part, read_term, rule_of, written
+from engine.spaces._shared import cell_network as cells
+from engine.spaces._shared.cell_network import CellNetwork, CellOptions
+from engine.spaces._tree.counts import ROOT, Trees, children_of, depth_of
+from engine.spaces._tree.options import PRESETS, RULES, TreeOptions
+from engine.spaces._tree.writing import Part, read_term, rule_of, written
 from engine.spaces.base import Decision, Preset
 
 

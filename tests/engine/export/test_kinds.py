@@ -102,6 +102,9 @@ class Space:
     def format(self, decision: str, option: Any) -> str:
         return str(option)
 
+    def recipe_choices(self, architecture: Architecture) -> dict[str, Any]:
+        return {}
+
 
 @dataclass
 class Made:

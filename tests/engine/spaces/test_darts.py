@@ -14,8 +14,8 @@ from engine.network.build import build
 from engine.network.canonical import canonical_key
 from engine.network.costs import costs as plan_costs
 from engine.network.inherit import inherit
-from engine.spaces._darts_cells import NASNET_OPS
-from engine.spaces._darts_genotypes import PUBLISHED
+from engine.spaces._darts.cells import NASNET_OPS
+from engine.spaces._darts.genotypes import PUBLISHED
 from engine.spaces.darts import Darts, DartsOptions
 
 from .specs import CIFAR, DIGITS, PHOTOS, SIGNAL, data_spec

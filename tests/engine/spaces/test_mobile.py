@@ -25,7 +25,7 @@ from engine.network.build import build
 from engine.network.costs import costs as plan_costs
 from engine.network.inherit import inherit
 from engine.network.picture import picture
-from engine.spaces._mobile_blocks import divisible, resized
+from engine.spaces._mobile.blocks import divisible, resized
 from engine.spaces.base import make_space, space_of
 from engine.spaces.mobile import Mobile
 

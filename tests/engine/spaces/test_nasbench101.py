@@ -15,8 +15,8 @@ from engine.network.build import build
 from engine.network.canonical import canonical_key
 from engine.network.costs import costs as plan_costs
 from engine.network.inherit import inherit
-from engine.spaces._nasbench101_cells import OPS, Cell, representative, widths
-from engine.spaces._nasbench101_process import State, order, step
+from engine.spaces._nasbench101.cells import OPS, Cell, representative, widths
+from engine.spaces._nasbench101.process import State, order, step
 from engine.spaces.nasbench101 import Nasbench101, Nasbench101Options
 
 from .specs import CIFAR, DIGITS, PHOTOS, SIGNAL

@@ -16,7 +16,7 @@ from engine.network import canonical
 from engine.network.build import build
 from engine.network.canonical import canonical_key
 from engine.network.picture import picture
-from engine.spaces._nasbench201_cell import WIRES, fed, live
+from engine.spaces._nasbench201.cell import WIRES, fed, live
 from engine.spaces.nasbench201 import NAMES, OPS, Nasbench201, Nasbench201Options, iso_class_string
 
 from .specs import DIGITS, data_spec

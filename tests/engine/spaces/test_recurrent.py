@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from engine.errors import InvalidArchitecture
-from engine.spaces._recurrent_genotype import Cell
-from engine.spaces._recurrent_presets import DARTS_V1, DARTS_V2, ENAS
+from engine.spaces._recurrent.genotype import Cell
+from engine.spaces._recurrent.presets import DARTS_V1, DARTS_V2, ENAS
 from engine.spaces.base import space_of
 from engine.spaces.recurrent import Recurrent, RecurrentOptions
 

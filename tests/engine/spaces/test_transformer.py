@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from engine.errors import InvalidArchitecture
-from engine.spaces._sequence_stems import strides
+from engine.spaces._shared.sequence_stems import strides
 from engine.spaces.base import space_of
 from engine.spaces.transformer import Transformer, TransformerOptions
 

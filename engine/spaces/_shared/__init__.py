@@ -1,0 +1,1 @@
+"""Parts that several spaces are made with."""
