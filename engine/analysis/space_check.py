@@ -214,7 +214,7 @@ class SpaceCheck:
             out += self._same(at, place, seen)
         settled = [place for place in self.places if len(place.options) == 1]
         if settled:
-            words = ", ".join(f"{place.title} {place.words[0]}" for place in settled)
+            words = "; ".join(f"{place.title} {place.words[0]}" for place in settled)
             names = tuple(name for place in settled for name in place.names)
             out.append(Finding("settled", names, (), f"one option is left: {words}"))
         return out
@@ -255,9 +255,10 @@ def places(space: SearchSpace) -> list[Place]:
                 options = offered[names[0]].options
                 alike = tuple(n for n in names if offered[n].options == options)
                 whole = len(alike) == len(drawn.get("names", [drawn["name"]])) and len(alike) > 1
-                title = str(drawn["title"]) if whole else space.title(alike[0])
+                # "operation, each block by itself" of the part "block": "block operation"
+                title = str(drawn["title"]).partition(", ")[0] if whole else space.title(alike[0])
                 if whole and part.get("title") and part["title"] not in title:
-                    title = f"{part['title']}, {title}"
+                    title = f"{part['title']} {title}"
                 out.append(_place(space, alike, title, options))
                 taken.update(alike)
                 names = [n for n in names if n not in alike]

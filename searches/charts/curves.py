@@ -91,11 +91,10 @@ def learning_curves(
         data.append(
             {
                 "type": "scatter",
-                "mode": "lines",
+                **_drawn(curve.points, f"role:cat-{i % 8 + 1}"),
                 "x": [e for e, _ in curve.points],
                 "y": values(curve),
                 "line": {"width": 2, "color": f"role:cat-{i % 8 + 1}", "dash": DASHES[i % 4]},
-                "cliponaxis": True,
                 "name": escape(curve.label),
                 "hovertemplate": f"{escape(curve.label)}<br>epoch %{{x}}: %{{y}}{unit}<extra></extra>",
             }
@@ -126,9 +125,16 @@ def learning_curves(
         summary=f"Validation {what} by epoch of {n} trials" + (f" out of {total}." if total and total > n else "."),
         columns=["trial", "last epoch", f"validation {what}" + (", %" if accuracy else "")],
         rows=[[c.label, c.points[-1][0], values(c)[-1]] for c in [*chosen, *others] if c.points],
-        empty="" if any(c.points for c in [*chosen, *others]) else "Curves appear after the first epochs.",
+        empty="" if any(c.points for c in [*chosen, *others]) else "Curves begin with the second epoch.",
         notes={"floor": axis.floor if axis else None, "shown": n, "total": total or n},
     )
+
+
+def _drawn(points: Sequence[tuple[int, float]], colour: str) -> dict[str, Any]:
+    """A line, or a dot where there is one epoch only."""
+    if len(points) > 1:
+        return {"mode": "lines", "cliponaxis": True}
+    return {"mode": "markers", "marker": {"size": 8, "color": colour}, "cliponaxis": False}
 
 
 def running_curves(running: Sequence[Curve], finished: Sequence[Curve]) -> Figure:
@@ -209,22 +215,23 @@ def trial_curve(
         data.append(
             {
                 "type": "scatter",
-                "mode": "lines",
+                **_drawn(points, str(line["color"])),
                 "x": [e for e, _ in points],
                 "y": [percent(v) for _, v in points],
                 "line": line,
                 "name": name,
-                "cliponaxis": True,
                 "hovertemplate": f"{name}<br>epoch %{{x}}: %{{y}} %<extra></extra>",
             }
         )
         value = percent(points[-1][1])
         main = name == "full training"
+        left = last > 1 and points[-1][0] <= 1 + 0.4 * (last - 1)  # words to the left would leave the chart
+        lift = 0 if left else 14 if main or not full else -16
         notes.append(
             note(
                 points[-1][0], value, f"{name}, {value:.1f}",
-                colour="accent" if main else "ink-2", strong=main, xanchor="right",
-                yshift=14 if main or not full else -16, name="" if main or not full else "wide",
+                colour="accent" if main else "ink-2", strong=main, xanchor="left" if left else "right",
+                xshift=10 if left else 0, yshift=lift, name="" if main or not full else "wide",
             )
         )  # fmt: skip
     right = 16
@@ -258,7 +265,11 @@ def trial_curve(
     return Figure(
         data=data,
         layout={
-            "xaxis": {"range": [min(1, last - 1), last * (1.04 if test else 1)], "title": {"text": "epoch"}},
+            "xaxis": {
+                "range": [min(1, last - 1), last * (1.04 if test else 1)],
+                "title": {"text": "epoch"},
+                **({"tickvals": list(range(1, last + 1))} if last <= 10 else {}),
+            },
             "yaxis": axis.to_layout(),
             "margin": {"l": 36, "r": right, "t": 16, "b": 44},
             "annotations": notes,

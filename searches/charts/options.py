@@ -20,6 +20,9 @@ class OptionRow:
 
 #: decisions shown before all are asked for
 MOST_DECISIONS = 10
+#: pixels left of the plot, and about what a character of 12 px text takes of them
+LEFT = 184
+CHARACTER = 6.4
 
 
 def _telling(options: Sequence[OptionRow]) -> float:
@@ -63,9 +66,11 @@ def by_option(options: Sequence[OptionRow], *, n_trials: int, whole: bool = Fals
         if o.decision != last:
             y += 0.7
             notes.append(
-                note(0, y, escape(o.decision), colour="ink", strong=True, xref="paper", xanchor="left", xshift=-184)
+                note(0, y, escape(o.decision), colour="ink", strong=True, xref="paper", xanchor="left", xshift=-LEFT)
             )
             shapes.append(rule(xref="paper", x0=0, x1=1, y0=y - 0.85, y1=y - 0.85, colour="line", dash="solid"))
+            if CHARACTER * (len(o.decision) * 1.1 + len(o.option)) > LEFT - 12:
+                y += 0.85  # the name stands above its options, not over the first of them
             last = o.decision
         tick_y.append(y)
         tick_text.append(escape(o.option))
@@ -117,7 +122,7 @@ def by_option(options: Sequence[OptionRow], *, n_trials: int, whole: bool = Fals
                 "showgrid": False,
                 "automargin": False,
             },
-            "margin": {"l": 184, "r": 36, "t": 4, "b": 44},
+            "margin": {"l": LEFT, "r": 36, "t": 4, "b": 44},
             "annotations": notes,
             "shapes": shapes,
             "height": round(48 + 21 * y),

@@ -95,7 +95,8 @@ def _side(at: float, low: float, high: float) -> str:
 
 def _ticks(low: float, high: float) -> list[float]:
     """Three to six round values between the ends, apart enough for a narrow chart: powers of ten, or parts of them."""
-    for steps in ((1.0,), (1.0, 3.0), (1.0, 2.0, 5.0), tuple(map(float, range(1, 10)))):
+    tenths = tuple(i / 10 for i in range(10, 100))
+    for steps in ((1.0,), (1.0, 3.0), (1.0, 2.0, 5.0), tuple(map(float, range(1, 10))), tenths):
         found = [
             t
             for e in range(math.floor(low), math.ceil(high) + 1)

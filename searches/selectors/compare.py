@@ -360,7 +360,8 @@ def accuracies(trial: Trial) -> list[dict[str, Any]]:
         if trial.source == "table":
             line("from the table", "", trial.accuracy, trial.n_samples)
         else:
-            line("validation, quick score", f"{trial.fidelity} epochs", trial.accuracy, trial.n_samples, not out)
+            epochs = f"{trial.fidelity:,} epoch{'s' * (trial.fidelity != 1)}"
+            line("validation, quick score", epochs, trial.accuracy, trial.n_samples, not out)
     return out
 
 

@@ -32,6 +32,7 @@ class DatasetRow:
     words: str = ""
     short: str = ""
     sizes: str = ""
+    what: str = ""
     problem: str = ""
     columns: str = ""
     samples: list[tuple[str, str]] = field(default_factory=list)
@@ -49,6 +50,7 @@ def dataset_rows() -> list[DatasetRow]:
             row.spec = registry.spec(name)
             row.words, row.short = data_words(row.spec), data_short(row.spec)
             row.sizes = row.words.partition("; ")[2]
+            row.what = row.words.partition(f", {row.spec.n_classes:,} classes")[0]
             row.columns = ", ".join(c.name for c in row.spec.columns)
         except (EngineError, OSError) as e:
             row.problem = str(e)

@@ -316,7 +316,7 @@ def _now(s: Search, ended: int, budget: int, now: datetime, slots: int) -> tuple
     final = s.best.final.get("metrics", {}) if s.best and s.best.final else {}
     if "test_accuracy" in final:
         n = int(final.get("n_test", 0))
-        miss = f", {n - round(final['test_accuracy'] * n)} of {n:,} wrong" if n else ""
+        miss = f", {n - round(final['test_accuracy'] * n):,} of {n:,} wrong" if n else ""
         return f"sealed test {100 * final['test_accuracy']:.1f} %{miss}", ""
     if s.state == S.STOPPED:
         return s.reason or f"after {ended:,} trials", ""

@@ -51,7 +51,7 @@ document.addEventListener("htmx:beforeRequest", (event) => {
   elt.addEventListener("htmx:beforeOnLoad", function come(loaded) {
     if (loaded.detail.xhr !== xhr) return;
     elt.removeEventListener("htmx:beforeOnLoad", come);
-    if (mine < answered) loaded.preventDefault();
+    if (mine < answered || !elt.isConnected) loaded.preventDefault(); // a newer one is there, or asks for itself
     else if (!loaded.detail.target.isConnected) loaded.detail.target = $("#what"); // another answer has replaced it since
     answered = Math.max(answered, mine);
   });

@@ -161,7 +161,7 @@ export function drawPicture(element, picture, options = {}) {
       holder.replaceChildren(
         ...(many ? [h("div", { class: "chips arch-insides", role: "group", "aria-label": "Insides" },
           details.map((detail) => h("button", { class: "chip", type: "button", "aria-pressed": String(visible.includes(detail)), "data-opens": detail.title, onclick: () => open(detail.title, false) }, detail.title.replace(/, once$/, ""))))] : []),
-        ...places);
+        h("div", { class: "arch-places" }, places));
       for (const place of places) place.ready(figure);
     }
     function open(title, move = true) {

@@ -20,7 +20,7 @@ def test_tables_that_ship_are_ready_with_their_columns(page):
     wine = " ".join(found["wine"].split())
     assert "ready" in wine
     assert "106 train, 36 validation, 36 sealed test" in wine
-    assert "table, 13" in wine
+    assert "tables of 13 columns" in wine
     assert "alcohol, malic_acid" in wine
     assert "ships with scikit-learn" in wine
 
@@ -42,6 +42,6 @@ def test_texts_signals_and_mixed_tables_in_words(page):
     if not (store.samples_folder() / "text").is_dir():
         pytest.skip("no sample data: NASWEB_TEST_DATA")
     _, found = sections(page)
-    assert "text, 24, 3272 word numbers" in " ".join(found["trec"].split())
-    assert "signal, 1 × 3000" in found["fsdd"]
+    assert "texts of up to 24 words out of 3,270" in " ".join(found["trec"].split())
+    assert "signals of length 3,000" in found["fsdd"]
     assert "marital-status" in found["adult"]
