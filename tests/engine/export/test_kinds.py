@@ -103,7 +103,7 @@ class Space:
         return str(option)
 
     def recipe_choices(self, architecture: Architecture) -> dict[str, Any]:
-        return {}
+        return architecture.choices
 
 
 @dataclass
