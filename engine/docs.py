@@ -42,6 +42,8 @@ def spaces_page() -> str:
             for name, cls in spaces.items()
         ),
         "",
+        *(f"`{name}`: {cls.caveat}." for name, cls in spaces.items() if cls.caveat),
+        "",
         "## How architectures are written",
         "",
         *(f"- `{name}`: {cls.notation or 'as JSON, option by decision.'}" for name, cls in spaces.items()),

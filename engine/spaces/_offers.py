@@ -43,6 +43,8 @@ class Offers(ABC):
     name: ClassVar[str]
     #: what this space does not offer: capability -> the reason, for people
     unavailable: ClassVar[Mapping[Capability, str]] = {}
+    #: what holds for some of its options only, in a sentence for the docs; "" = nothing
+    caveat: ClassVar[str] = ""
 
     def _offered(self, what: Capability) -> None:
         """Raises `NotOffered` with the reason where the space declares that it does not offer this."""

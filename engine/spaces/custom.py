@@ -96,6 +96,9 @@ class Custom(CustomProcess):
     summary: ClassVar[str] = "Written by you: decisions with conditions, and the steps of the network that use them."
     reference: ClassVar[str] = "none: a space of your own"
     Options: ClassVar[type[BaseModel]] = CustomOptions
+    caveat: ClassVar[str] = (
+        "where conditions hang together so that counting is not feasible, the size is a bound and uniform sampling refused"
+    )
     unavailable: ClassVar[Mapping[Capability, str]] = {
         "grow": "which option of a written decision makes a larger network that contains the smaller one is not said",
         "morphisms": "the steps are free, so no change of a decision is known to keep the function",
