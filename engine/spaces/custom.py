@@ -97,7 +97,8 @@ class Custom(CustomProcess):
     reference: ClassVar[str] = "none: a space of your own"
     Options: ClassVar[type[BaseModel]] = CustomOptions
     caveat: ClassVar[str] = (
-        "where conditions hang together so that counting is not feasible, the size is a bound and uniform sampling refused"
+        "where conditions hang together so that counting is not feasible, "
+        "the size is a bound and uniform sampling is refused"
     )
     unavailable: ClassVar[Mapping[Capability, str]] = {
         "grow": "which option of a written decision makes a larger network that contains the smaller one is not said",
