@@ -26,6 +26,7 @@ from engine.export.predict import plain, predict_source
 from engine.export.source import model_source
 from engine.export.verify import Check, FreshProcess, judge, write_material
 from engine.network.costs import costs
+from engine.network.picture import picture
 from engine.network.plan import NetworkPlan
 
 if TYPE_CHECKING:
@@ -195,6 +196,7 @@ def write_bundle(
             options_text={d: space.format(d, o) for d, o in architecture.items},
             recipe=recipe,
             preprocessing=preprocessing,
+            picture=picture(plan),
         ),
         encoding="utf-8",
     )

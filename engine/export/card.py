@@ -11,6 +11,7 @@ from engine.architecture import Architecture
 from engine.config import Recipe, SearchConfig
 from engine.data.spec import DataSpec
 from engine.evaluation.base import Report
+from engine.export.diagram import diagrams
 from engine.export.predict import example_file, plain
 from engine.export.verify import Check
 from engine.network.plan import Costs
@@ -54,6 +55,7 @@ def model_card(
     options_text: Mapping[str, str],
     recipe: Recipe | None = None,
     preprocessing: Mapping[str, Any] | None = None,
+    picture: Mapping[str, Any] | None = None,
 ) -> str:
     """The text of MODEL_CARD.md.
 
@@ -72,6 +74,7 @@ def model_card(
         options_text: each decision's choice in people's words.
         recipe: what it was trained with; None = the search's.
         preprocessing: how raw input becomes a sample, see `data.registry.preprocessing`.
+        picture: of the network, see `network.picture`; drawn as diagrams where there is one.
     """
     about = dict(preprocessing or {})
     sizes = data.sizes
@@ -126,6 +129,8 @@ def model_card(
         "",
     ]
     out += _table(["decision", "choice"], [f"{escape(k)} | {escape(v)}" for k, v in options_text.items()])
+    if picture is not None:
+        out += _drawn(picture)
     recipe = recipe or config.training
     cost = final.cost
     device = ", ".join(escape(str(cost[k])) for k in ("device_model", "precision", "layout") if cost.get(k))
@@ -154,6 +159,27 @@ def model_card(
     )
     out += ["## Versions", "", ", ".join(f"{escape(k)} {escape(v)}" for k, v in versions.items()), ""]
     return "\n".join(out)
+
+
+def _drawn(picture: Mapping[str, Any]) -> list[str]:
+    """The network's diagrams under their headings, and what was too large to be drawn."""
+    drawn, left_out = diagrams(picture)
+    out = ["## Network", ""]
+    if "" in left_out:
+        out += [
+            f"It has {len(picture['nodes']):,} steps, too many for a diagram that could be read here; `model.py` has "
+            "them in their order.",
+            "",
+        ]
+    for diagram in drawn:
+        if diagram.title:
+            out += [f"### Inside: {escape(diagram.title)}", ""]
+        if diagram.caption:
+            out += [f"{escape(diagram.caption[:1].upper() + diagram.caption[1:])}.", ""]
+        out += ["```mermaid", diagram.text, "```", ""]
+    if cells := [escape(title) for title in left_out if title]:
+        out += [f"Not drawn for its size: {', '.join(cells)}. `model.py` has every step.", ""]
+    return out
 
 
 def _numbers(values: tuple[float, ...]) -> str:

@@ -49,6 +49,7 @@ def test_card_names_counts_intervals_and_differences(unpacked: Path) -> None:
     assert "in the search (9 epochs) | 95.00 % | 18 of 360" in card
     assert "max difference 0 |" in card and "limit 0.0001" in card
     assert "1,077 training, 360 validation, 360 sealed test" in card
+    assert "## Network" in card and "```mermaid\nflowchart TD\n  n0([" in card and "linear 10 → 10" in card
     assert "seed 11" in card and "1:01 for the full training" in card and "torch 2." in card
 
 
