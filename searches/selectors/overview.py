@@ -156,7 +156,8 @@ def sealed_answer(trial: Trial) -> Answer:
 
 
 def _first_wait(search: Search) -> str:
-    return f"{search.waiting[0]['what']}: {search.waiting[0]['why']}" if search.waiting else ""
+    text = f"{search.waiting[0]['what']}: {search.waiting[0]['why']}." if search.waiting else ""
+    return text[:1].upper() + text[1:]
 
 
 def _beginning(search: Search, config: SearchConfig) -> str:

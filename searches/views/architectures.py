@@ -220,14 +220,14 @@ def _context(request: HttpRequest, look: Look) -> dict[str, Any]:
     if look.canvas is None or look.canvas.space is None:
         return context
     space = look.space
-    context["notation"] = space.notation
+    context["notation"] = sentence(space.notation.replace("`", "")) if space.notation else ""
     if look.arch is None or not look.drawn:
-        return context | {"decisions": _decisions(look) if look.arch is not None else []}
+        return context | _decided(look)
     pixels = digit() if look.canvas.data is not None and look.canvas.data.name == "digits" else None
     return context | {
         "costs": look.drawn["costs"],
         "picture": {**look.drawn["picture"], "pixels": pixels},
-        "decisions": _decisions(look),
+        **_decided(look),
         "twins": _twins(look),
         "tried": read.tried(request.user, _key(look)),
         "sends": read.sends(request.user, look.canvas.family, look.arch, look.search),
@@ -235,6 +235,12 @@ def _context(request: HttpRequest, look: Look) -> dict[str, Any]:
         "choices_json": json.dumps(look.arch.choices),
         "search_link": _search_link(look),
     }
+
+
+def _decided(look: Look) -> dict[str, Any]:
+    """All active decisions, and those of them that have one option left."""
+    decisions = _decisions(look) if look.arch is not None else []
+    return {"decisions": decisions, "settled": [d for d in decisions if len(d["options"]) == 1]}
 
 
 def _decisions(look: Look) -> list[dict[str, Any]]:

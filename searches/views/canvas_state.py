@@ -97,6 +97,7 @@ def chips_of(whole: SearchSpace, restrict: Mapping[str, Any]) -> list[dict[str, 
                 "title": whole.title(names[0]) if len(names) == 1 else group,
                 "count": len(names),
                 "kept": [whole.format(richest.name, o) for o in kept],
+                "left_out": [whole.format(richest.name, o) for o in richest.options if o not in kept],
                 "of": len(richest.options),
             }
         )

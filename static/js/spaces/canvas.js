@@ -96,8 +96,9 @@ function chips() {
   row.hidden = !shown.chips.length;
   place.replaceChildren(...shown.chips.map((chip) => {
     const many = chip.count > 1 ? ` (${chip.count} decisions)` : "";
+    const few = chip.left_out.length < chip.kept.length; // the shorter of the two ways to say it
     return h("span", { class: "chip restriction" },
-      h("span", { class: "restriction-words" }, h("b", {}, `${chip.title}${many}`), ` ${chip.kept.join(", ")}`, h("span", { class: "faint" }, ` ${chip.kept.length} of ${chip.of}`)),
+      h("span", { class: "restriction-words" }, h("b", {}, `${chip.title}${many}`), ` ${few ? `without ${chip.left_out.join(", ")}` : chip.kept.join(", ")}`, h("span", { class: "faint" }, ` ${chip.kept.length} of ${chip.of}`)),
       readonly ? null : h("button", { type: "button", class: "chip-lift", "aria-label": `lift the restriction of ${chip.title}`, title: "lift", onclick: () => lift(chip.names) }, "×"));
   }), !readonly && shown.chips.length > 1 ? h("button", { type: "button", class: "link small", onclick: () => setRestriction({}) }, "lift all") : "");
 }
