@@ -81,6 +81,7 @@ def table_context(request: HttpRequest, search: Search) -> dict[str, object]:
 COLUMNS = (
     ("number", "#", "number", True),
     ("name", "name", "name", False),
+    ("mini", "network", "", False),
     ("state", "state", "state", False),
     ("accuracy", "accuracy, %", "accuracy", True),
     ("wrong", "wrong", "wrong", True),

@@ -1,5 +1,6 @@
 /* trials.js: the table of trials. The chosen ones stand in the URL (?t=24,18) and in colour in the chart; live changes are written into
    the cells, new trials wait behind the "12 new" chip, so that no row moves under the hand. */
+import { loadMinis } from "../core/arch-mini.js";
 import { $, $$, h, setText, state as stateChip } from "../core/dom.js";
 import { columns, look, newRows, selection } from "../core/table.js";
 import { sparkAll } from "../core/spark.js";
@@ -10,6 +11,7 @@ const chart = $("#curves-chart");
 const bar = $("#selection");
 let chooser = null;
 let shown = null;
+let minis = null;
 
 function onChoice(numbers) {
   remember("t", numbers.join(","));
@@ -39,7 +41,9 @@ function onChoice(numbers) {
 function wire() {
   const table = $("#trial-table");
   sparkAll($("#table"));
+  minis?.stop();
   if (!table) return;
+  minis = loadMinis(table);
   chooser = selection({ table, bar, max: 8, onChange: onChoice });
   $("#columns-menu").replaceChildren();
   columns({ table, key: "trial-columns", menu: $("#columns-menu") });
