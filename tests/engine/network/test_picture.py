@@ -192,6 +192,23 @@ def test_an_operation_that_is_a_graph_opens_a_drawing_of_it(monkeypatch):
     assert [d["title"] for d in drawn["details"]] == ["recurrent cell", "recurrent cell (2)"]
 
 
+def test_different_graphs_of_one_title_say_their_layers(monkeypatch):
+    def inside(args):
+        nodes = [{"id": "a", "kind": "act", "title": str(args["p"])}]
+        return {"title": "recurrent cell", "nodes": nodes, "edges": []}
+
+    monkeypatch.setitem(OPERATIONS, "dropout", replace(OPERATIONS["dropout"], inside=inside))
+    net = Assembler((8,))
+    x = "input"
+    for i, p in enumerate((0.1, 0.2, 0.2), start=1):
+        x = net.add(f"cell{i}", "dropout", x, group=f"layer {i}", p=p)
+    net.add("output", "linear", x, out_features=2)
+    drawn = picture(net.finish())
+    titles = ["recurrent cell, layer 1", "recurrent cell, layer 2 and layer 3"]
+    assert [d["title"] for d in drawn["details"]] == titles
+    assert {n["opens"] for n in drawn["nodes"] if n.get("opens")} == set(titles)
+
+
 def test_masks_of_padding_are_said_and_not_drawn():
     net = Assembler((11,), "int64")
     mask = net.add("mask", "padding_mask", "input")

@@ -132,3 +132,21 @@ def test_trial_curve_places_the_sealed_test_with_its_interval():
 
 def test_clock():
     assert [clock(s) for s in (0, 59.6, 377, 7389)] == ["0:00", "1:00", "6:17", "2:03:09"]
+
+
+def test_a_long_name_of_a_decision_stands_above_its_options():
+    def y_of(decision):
+        rows = [OptionRow(decision, "last cell but one", [0.9]), OptionRow(decision, "node 2", [0.8])]
+        figure = by_option(rows, n_trials=2)
+        name = next(n["y"] for n in figure.layout["annotations"] if n["text"].startswith(f"<b>{decision}"))
+        return figure.layout["yaxis"]["tickvals"][0] - name
+
+    assert y_of("depth") == 0 and y_of("reduction node 3: inputs") > 0.5
+
+
+def test_one_epoch_is_a_dot():
+    one, more = Curve("#1", "completed", [(1, 0.5)]), Curve("#2", "completed", [(1, 0.4), (2, 0.6)])
+    assert [t["mode"] for t in learning_curves([one, more], []).data] == ["markers", "lines"]
+    quick = trial_curve([(1, 0.4)], [(1, 0.45), (2, 0.6)], test=(0.6, 0.5, 0.7))
+    label = next(n for n in quick.layout["annotations"] if "quick score" in n["text"])
+    assert label["xanchor"] == "left" and quick.layout["xaxis"]["tickvals"] == [1, 2]

@@ -169,6 +169,14 @@ def test_another_space_brings_its_own_options(page):
     assert 'id="answer"' in text  # the summary comes along
 
 
+def test_a_name_that_nobody_typed_follows_the_data(page):
+    page.get(NEW)
+    for name, wanted in (("Digits, regularized evolution", "Wine, random"), ("Mine", "Mine")):
+        typed = {"name": name, "data.name": "wine", "strategy.name": "random"}
+        text = page.post("/searches/new/fields/", typed).content.decode()
+        assert f'id="f-name" name="name" type="text" value="{wanted}"' in text
+
+
 def test_yaml_fills_the_form(page):
     yaml = "name: Pasted\nspace: {name: layers, depth: [2]}\nbudget: {trials: 7, epochs: 0}\n"
     response = page.post(f"{NEW}paste/", {"form:key": "new", "yaml": yaml})

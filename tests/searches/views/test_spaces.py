@@ -311,6 +311,27 @@ def test_an_architecture_is_read_changed_and_refused(page):
     assert "is not offered here" in refused.content.decode()
 
 
+def test_what_another_space_reads_is_shown_in_that_one(page):
+    cell = "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|skip_connect~0|none~1|avg_pool_3x3~2|"
+    for text, wanted in (("DARTS_V2", "darts.darts"), (cell, "nasbench201.published")):
+        answer = page.get("/architectures/", {"s": "layers", "data": "digits", "a": text}, follow=True)
+        assert answer.context["look"].s == wanted and not answer.context["look"].problem
+        assert "layers has no such architecture" in answer.content.decode()
+    # nothing reads it; and options of its own are what was asked for
+    for more in ({"a": "nonsense"}, {"a": cell, "o": "{}"}):
+        answer = page.get("/architectures/", {"s": "layers", "data": "digits", **more})
+        assert answer.status_code == 200 and answer.context["look"].problem
+
+
+def test_rows_of_nodes_that_offer_more_and_more_are_one(page):
+    state = {"space": {"name": "darts", "steps": [2, 3, 4]}, "data": {"name": "digits"}}
+    answer = page.post("/spaces/canvas/paste/", {"yaml": json.dumps(state)}).json()
+    rows = [d for p in answer["outline"]["parts"] for d in p["decisions"] if d["title"].startswith("normal inputs")]
+    (row,) = rows
+    assert row["name"] == row["names"][0] == "normal5_inputs"
+    assert set(row["fewer"]["normal3_inputs"]) < set(row["values"]) and "normal5_inputs" not in row["fewer"]
+
+
 def test_a_running_search_tries_what_a_person_sends(page, mira, make):
     search = lifecycle.search_create(owner=mira, config=config_make(budget={"trials": 8, "epochs": 4}), start=True)
     advance_search(search_id=search.pk)
