@@ -94,7 +94,7 @@ def _made(search: Search, trials: Iterable[tuple[int, Mapping[str, Any]]]) -> di
         try:
             if space is None:
                 space = make_space(config_of(search), DataSpec.model_validate(search.data_spec))
-            made = miniature(picture(space.plan(Architecture.of(space.name, choices))))
+            made = miniature(picture(space.plan(space.validate(choices))))
         except (EngineError, ValueError) as e:
             log.info("no miniature of trial %s of search %s: %s", number, search.pk, e)
             made = None

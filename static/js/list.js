@@ -1,10 +1,12 @@
 /* list.js: the list of searches: what changes by itself, what is chosen, the rename dialog. */
+import { loadMinis } from "./core/arch-mini.js";
 import { $, $$, setText, toast } from "./core/dom.js";
 import { selection } from "./core/table.js";
 import { debounce } from "./core/form.js";
 
 const EVERY = 3000;
 const table = $("[data-table]");
+const minis = table ? loadMinis(table) : null;
 
 /* -- what changes by itself: the same rows, rendered again by the server, put into their cells in place -- */
 const live = $("[data-list-live]");
@@ -31,6 +33,12 @@ function newer(ids) {
   setText(chip, `${count} new`);
 }
 
+function redraw(cell, winner) {
+  if (!cell) return;
+  if (winner) cell.dataset.mini = winner;
+  minis.again(cell);
+}
+
 async function look() {
   if (document.hidden) return;
   try {
@@ -49,6 +57,7 @@ async function look() {
         put(into, cell);
         if (into && into.className !== cell.className) into.className = cell.className;
       }
+      if (row.dataset.winner !== mine.dataset.winner) redraw($(".best-mini", mine), row.dataset.winner);
       for (const name of ["state", "bytes", "winner", "ended"]) mine.dataset[name] = row.dataset[name];
     }
     newer(rows.map((row) => row.dataset.id));

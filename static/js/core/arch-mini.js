@@ -1,7 +1,7 @@
 /* arch-mini.js: a network in a table's row, 120x26: its steps from left to right, in the colours of the big drawing.
 
    drawMini(element, mini): fills the element; mini = {steps: [[kind, height class 0-4, share of the multiply-adds in %, repeat?]],
-     arcs: [[from, to]], label} (engine/network/miniature.py). Width is the share, height the extent in space, a narrowing side is
+     arcs: [[from, to]], label} (engine/network/miniature.py); data-mini-of on the element says whose network it is. Width is the share, height the extent in space, a narrowing side is
      pooling, a dot is where lines meet, a bar cut into stripes stands for equal steps after each other, an arc skips steps.
    loadMinis(root) -> {again(cell), stop()}: fills every [data-mini="24"] in root when it comes into view; root.dataset.minis is the address that the
      names are put behind, at most 60 at a time, one request after the other. What was once asked for is not asked for again. */
@@ -52,10 +52,11 @@ function outline([kind, , , repeat = 1], { x, w, h }, before) {
 }
 
 export function drawMini(element, mini) {
-  const { steps, arcs, label } = mini;
+  const { steps, arcs } = mini;
+  const label = element.dataset?.miniOf ? `${element.dataset.miniOf}: ${mini.label}` : mini.label;
   const at = places(steps);
   const tops = at.map(({ h }) => MIDDLE - h / 2);
-  const svg = s("svg", { class: "arch arch-mini", width: WIDTH, height: HEIGHT, viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": label });
+  const svg = s("svg", { class: `arch arch-mini${arcs.length > 12 ? " many" : ""}`, width: WIDTH, height: HEIGHT, viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": label });
   svg.append(s("title", {}, label));
   const lines = arcs.map(([a, b]) => {
     const [from, to] = [at[a].x + at[a].w / 2, at[b].x + Math.min(2, at[b].w / 2)];

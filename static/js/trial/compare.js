@@ -2,8 +2,10 @@
 import { $, $$, setText, toast } from "../core/dom.js";
 import { chartOf, mountAll } from "../core/charts.js";
 import { drawDifference } from "../core/arch.js";
+import { loadMinis } from "../core/arch-mini.js";
 
 mountAll();
+for (const table of $$("[data-minis]")) loadMinis(table);
 const pictures = $("#pictures");
 if (pictures) drawDifference($("#difference"), JSON.parse(pictures.textContent), JSON.parse($("#labels").textContent));
 
