@@ -110,7 +110,9 @@ def _from_address(request: HttpRequest, state: dict[str, Any]) -> None:
         data = request.GET.get("data", "")
         given = {"name": data} if data in registry.sources() else values["data"]
         with contextlib.suppress(ValidationError):  # said at its field; what was left out has its default
-            options = catalog.get("space", family).Options.model_validate(options).model_dump(mode="json")
+            read = catalog.get("space", family).Options.model_validate(options)
+            # parts of lists say what was said of them only
+            options = read.model_dump(mode="json") | read.model_dump(mode="json", exclude_unset=True)
         state["values"] = _with_space(values, {**options, "name": family}, given)
         state.pop("space_version", None)
     elif (wanted := request.GET.get("data", "")) in registry.sources():
