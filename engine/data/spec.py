@@ -89,3 +89,9 @@ class DataSpec(BaseModel):
     def input_type(self) -> Literal["float32", "int64"]:
         """Type of the network's input: whole numbers for tokens. Codes of a table stand among floats."""
         return "int64" if self.kind == "text" else "float32"
+
+
+def said(data: DataSpec) -> str:
+    """ "this data is text": behind what a space would need instead."""
+    words = {"image": "images", "signal": "signals", "text": "text", "table": "a table"}
+    return f"this data is {words[data.kind]}"

@@ -16,11 +16,11 @@ from engine.errors import CannotBuild, InvalidArchitecture, InvalidConfig
 from engine.network.assemble import Assembler
 from engine.network.plan import NetworkPlan
 from engine.spaces._custom import modules as modules
-from engine.spaces._custom.definition import MAX_NODES, Definition, Step, factors, used
+from engine.spaces._custom import outline
+from engine.spaces._custom.definition import MAX_NODES, Definition, Step, factors
 from engine.spaces._custom.process import CustomProcess
 from engine.spaces._offers import Capability
 from engine.spaces._options import SpaceOptions
-from engine.spaces._outline import Outline, input_words
 
 _CONVOLUTIONS: dict[str, Any] = {
     "decisions": [
@@ -300,46 +300,8 @@ class Custom(CustomProcess):
         return text if len(text) <= 40 else f"{text[:34]}…{abs(hash_text(arch.key)):05x}"[:40]
 
     def outline(self) -> dict[str, Any]:
-        """Each step that decides something is a place; what is decided beside the steps stands at the end."""
-        drawn = Outline(self)
-        kind = self.data.kind if self.data else "input"
-        drawn.part("input", "input", *input_words(kind, self.data.input_shape if self.data else ()))
-        placed: set[str] = set()
-        every = {d.name: [x.name for x in self._all() if x.name == d.name or _index_of(x.name, d.name)]
-                 for d in self._written.decisions}  # fmt: skip
-        for i, (step, names) in enumerate(used(self._written.network), start=1):
-            fresh = [n for n in names if n not in placed]
-            if step.form in ("choose", "residual", "branches") and not fresh:
-                continue
-            placed |= set(fresh)
-            decide = [(every[n], n.replace("_", " ")) for n in fresh]
-            title = (step.name or step.use or step.form).replace("_", " ")
-            drawn.part(f"step{i}", _kind(step), title, _literal(step), decide=decide)
-        if left := [n for n in every if n not in placed]:
-            drawn.part("unused", "other", "used by no step", decide=[(every[n], n.replace("_", " ")) for n in left])
-        drawn.part("output", "output", "linear", f"{self.data.n_classes} classes" if self.data else "")
-        drawn.chain()
-        return drawn.done()
-
-
-def _index_of(name: str, of: str) -> bool:
-    return name.startswith(f"{of}_") and name.removeprefix(f"{of}_").isdigit()
-
-
-def _kind(step: Step) -> str:
-    from engine.network.operations import OPERATIONS
-
-    if step.form != "use":
-        return "other"
-    if step.use in OPERATIONS:
-        return OPERATIONS[step.use].kind
-    name = modules.template(step.use).op
-    return next((OPERATIONS[n].kind for n in (name, name.format(d="2d")) if n in OPERATIONS), "other")
-
-
-def _literal(step: Step) -> str:
-    """The arguments that are not decided, in words."""
-    return ", ".join(f"{k.replace('_', ' ')} {v}" for k, v in step.arguments.items() if factors(v) is None)
+        """See `_custom.outline`."""
+        return outline.outline(self, self._written)
 
 
 def hash_text(text: str) -> int:

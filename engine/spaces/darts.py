@@ -13,7 +13,7 @@ import numpy as np
 from pydantic import BaseModel
 
 from engine.architecture import Architecture, Option
-from engine.data.spec import DataSpec
+from engine.data.spec import DataSpec, said
 from engine.errors import InvalidArchitecture, InvalidConfig
 from engine.network import canonical
 from engine.network import costs as closed_form
@@ -60,7 +60,7 @@ class Darts(SearchSpace):
     def fits(cls, data: DataSpec) -> str | None:
         """Images (C, H, W) and signals (C, L) of at least 4: two reductions halve them."""
         if data.kind not in ("image", "signal"):
-            return f"its convolutions need images or signals, this data is {data.kind}"
+            return f"its convolutions need images or signals, {said(data)}"
         if min(data.input_shape[1:]) < 4:
             return f"it halves its input twice, so that needs at least 4 in each direction, not {data.input_shape[1:]}"
         return None

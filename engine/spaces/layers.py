@@ -72,7 +72,7 @@ class Layers(LayersProcess):
         if data.kind == "text":
             return "it needs images or signals, this data is text"
         if data.kind == "table":
-            return f"it needs images or signals, this data has {prod(data.input_shape)} plain values a sample"
+            return f"it needs images or signals, this data is a table of {prod(data.input_shape)} columns"
         return None
 
     @classmethod
@@ -299,7 +299,7 @@ class Layers(LayersProcess):
         pools = self.pools(last)
         if pools:
             blocks = [str(k) for k in pools if k]
-            where = ["the stem"] * (0 in pools) + ([f"block {' and '.join(blocks)}"] if blocks else [])
+            where = ["the stem"] * (0 in pools) + ([f"block {_listed(blocks)}"] if blocks else [])
             out.part(
                 "pool", "pool", "pool", f"behind {' and '.join(where)}",
                 decide=[each("pool", "whether"), ("pool", "kind, one for all"), ("widen", "channels behind it")],
@@ -320,3 +320,8 @@ class Layers(LayersProcess):
             source, target = ids[ids.index("block") - 1], ids[ids.index("block") + 1]
             out.edge(source, target, "skip" if sure else "skip or not", dashed=not sure)
         return out.done()
+
+
+def _listed(words: list[str]) -> str:
+    """ "1, 2 and 3"."""
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)

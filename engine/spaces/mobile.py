@@ -12,7 +12,7 @@ import numpy as np
 from pydantic import BaseModel
 
 from engine.architecture import Architecture, Option
-from engine.data.spec import DataSpec
+from engine.data.spec import DataSpec, said
 from engine.network import costs as closed_form
 from engine.network.assemble import Assembler
 from engine.network.plan import Costs, NetworkPlan
@@ -51,7 +51,7 @@ class Mobile(MobileGrowth):
     @classmethod
     def fits(cls, data: DataSpec) -> str | None:
         """Images of any size: nothing is halved below one pixel."""
-        return None if data.kind == "image" else f"it needs images, this data is a {data.kind}"
+        return None if data.kind == "image" else f"it needs images, {said(data)}"
 
     @classmethod
     def suggested(cls, data: DataSpec) -> dict[str, Any]:

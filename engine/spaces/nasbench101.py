@@ -13,7 +13,7 @@ import numpy as np
 from pydantic import BaseModel
 
 from engine.architecture import Architecture, Option
-from engine.data.spec import DataSpec
+from engine.data.spec import DataSpec, said
 from engine.errors import InvalidArchitecture
 from engine.network import canonical
 from engine.network import costs as closed_form
@@ -76,7 +76,7 @@ class Nasbench101(SearchSpace):
     def fits(cls, data: DataSpec) -> str | None:
         """Images and signals of at least 4: pooling between the stacks halves them."""
         if data.kind not in ("image", "signal"):
-            return f"its convolutions need images or signals, this data is {data.kind}"
+            return f"its convolutions need images or signals, {said(data)}"
         if min(data.input_shape[1:]) < 4:
             return f"it halves its input twice, so that needs at least 4 in each direction, not {data.input_shape[1:]}"
         return None

@@ -12,7 +12,7 @@ import numpy as np
 from pydantic import BaseModel, Field
 
 from engine.architecture import Architecture, Option
-from engine.data.spec import DataSpec
+from engine.data.spec import DataSpec, said
 from engine.network import canonical
 from engine.network import costs as closed_form
 from engine.network.assemble import Assembler
@@ -86,7 +86,7 @@ class Nasbench201(SearchSpace):
     def fits(cls, data: DataSpec) -> str | None:
         """Images of at least 4x4: each of the two reductions halves them."""
         if data.kind != "image":
-            return f"it needs images, this is {data.kind} data"
+            return f"it needs images, {said(data)}"
         if min(data.input_shape[1:]) < 4:
             return f"it halves images twice, so they need at least 4×4 pixels, not {data.input_shape[1:]}"
         return None

@@ -12,7 +12,7 @@ import numpy as np
 from pydantic import BaseModel
 
 from engine.architecture import Architecture, Option
-from engine.data.spec import DataSpec
+from engine.data.spec import DataSpec, said
 from engine.errors import InvalidArchitecture
 from engine.network import canonical
 from engine.network.morphism import Made, Morphism
@@ -55,7 +55,7 @@ class Recurrent(SearchSpace):
     def fits(cls, data: DataSpec) -> str | None:
         """Text and signals: what has an order in time."""
         if data.kind not in ("text", "signal"):
-            return f"it needs steps in time (text or a signal), this data are {data.kind}s"
+            return f"it needs steps in time (text or a signal), {said(data)}"
         return None
 
     @classmethod
