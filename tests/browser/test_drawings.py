@@ -8,9 +8,10 @@ import pytest
 
 from engine.network.picture import picture
 from tests.engine.network import plans
-from tests.ui.test_core_scripts import BOXES, DRAW, address, overlaps, page, until  # noqa: F401
+from tests.ui.test_core_scripts import BOXES, DRAW, address, context, overlaps, page, until  # noqa: F401
 
 pytestmark = pytest.mark.browser
+START = "bare"
 
 PICTURES = {
     "cells": picture(plans.two_input_cells()),

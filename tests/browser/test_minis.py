@@ -10,9 +10,10 @@ import pytest
 from engine.network.miniature import MOST_STEPS, miniature
 from engine.network.picture import picture
 from tests.engine.network import plans
-from tests.ui.test_core_scripts import address, page, until  # noqa: F401
+from tests.ui.test_core_scripts import address, context, page, until  # noqa: F401
 
 pytestmark = pytest.mark.browser
+START = "bare"
 
 MINIS = {
     "cells": miniature(picture(plans.two_input_cells())),

@@ -43,7 +43,12 @@ class Pages(http.server.SimpleHTTPRequestHandler):
     """Static files, one empty page, one figure, and Plotly from the installed package."""
 
     def do_GET(self):
-        fixed = {"/": (PAGE, "text/html"), "/figure": (json.dumps(FIGURE), "application/json")}
+        bare = PAGE.replace('<script defer src="/plotly.min.js"></script>', "")  # drawings need no charts
+        fixed = {
+            "/": (PAGE, "text/html"),
+            "/bare": (bare, "text/html"),
+            "/figure": (json.dumps(FIGURE), "application/json"),
+        }
         if self.path in fixed:
             text, kind = fixed[self.path]
             body = text.encode()
@@ -62,6 +67,8 @@ class Pages(http.server.SimpleHTTPRequestHandler):
 
     def end_headers(self):
         self.send_header("Content-Security-Policy", CSP)
+        if self.path.endswith((".js", ".css")):
+            self.send_header("Cache-Control", "max-age=600")
         super().end_headers()
 
     def log_message(self, *args):
@@ -77,18 +84,28 @@ def address():
     server.shutdown()
 
 
+@pytest.fixture(scope="module")
+def context(browser):
+    """One for all tests of a module: scripts are read and compiled once. What a page has stored goes with it."""
+    context = browser.new_context(viewport={"width": 1400, "height": 900}, color_scheme="light")
+    yield context
+    context.close()
+
+
 @pytest.fixture
-def page(browser, address):
-    page = browser.new_page(viewport={"width": 1400, "height": 900}, color_scheme="light")
+def page(context, address, request):
+    """The page at `START` of the module, one with charts where it names none."""
+    page = context.new_page()
     wrong = []
     page.on("pageerror", lambda error: wrong.append(str(error)))
     watch = "addEventListener('securitypolicyviolation', (e) => { (window.violations ||= []).push(e.blockedURI) })"
     page.add_init_script(watch)
     page.add_init_script(SOCKET)
-    page.goto(address)
+    page.goto(address + getattr(request.module, "START", ""))
     yield page
     assert page.evaluate("window.violations || []") == []
     assert wrong == []
+    page.evaluate("localStorage.clear()")
     page.close()
 
 
