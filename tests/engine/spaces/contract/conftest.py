@@ -16,8 +16,10 @@ CASES = [pytest.param(pair, id=f"{pair[0].name}-{pair[1].name.replace(' ', '-')}
 
 
 def share(space: SearchSpace, of: int) -> int:
-    """So many for this kind of data, where `of` are wanted of the space in all."""
-    return -(-of // sum(cls.name == space.name for cls, _ in PAIRS))
+    """So many for this kind of data, where `of` are wanted of the space in all: the first kinds get one more."""
+    kinds = [data.name for cls, data in PAIRS if cls.name == space.name]
+    each, more = divmod(of, len(kinds))
+    return each + (kinds.index(space.data.name) < more)
 
 
 @pytest.fixture(params=CASES)
