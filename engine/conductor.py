@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engine import catalog, snapshot
-from engine.errors import EngineError, InvalidArchitecture, InvalidConfig, StrategyFailed
+from engine.by_hand import ByHand
+from engine.errors import EngineError, InvalidConfig, StrategyFailed
 from engine.evaluation.base import Report
 from engine.history import ENDED, TrialEntry, TrialState
 from engine.log import Action, Edit, Entry, Finish, Promote, Refuse, Result, Start, Stop, entry_from_json
@@ -31,8 +32,6 @@ __all__ = [
     "entry_from_json", "training_seed",
 ]  # fmt: skip
 
-#: `Proposal.by` of what a person proposed
-BY_HAND = "you"
 #: proposals in a row that may be refused before the space counts as exhausted
 REFUSALS = 200
 
@@ -76,8 +75,7 @@ class Conductor:
         self._wait = ""
         self._ending: Finish | None = None
         self._stops: list[Stop] = []
-        self._refuses: list[Refuse] = []
-        self._proposed: list[tuple[int, Proposal]] = []  # by people: entry of the log, what it asks for
+        self._by_hand = ByHand(context)
         self._since_better = 0
         self._failed = 0
         self._succeeded = 0
@@ -205,7 +203,7 @@ class Conductor:
             case "cancel_trial":
                 self._cancel_trial(int(edit.payload["trial"]))
             case "propose":
-                self._propose_by_hand(edit.payload)
+                self._by_hand.propose(self.n_entries, edit.payload, self._budget)
 
     def _cancel_trial(self, number: int) -> None:
         if number not in self.history or self.history[number].state in ENDED:
@@ -216,41 +214,6 @@ class Conductor:
         self._stops.append(Stop(number, "cancelled by a person"))
         self.history.record(number, report.fidelity, report)
         self._end(entry, "cancelled", report)
-
-    def _propose_by_hand(self, payload: Mapping[str, Any]) -> None:
-        """A person's architecture waits for the next free slot, or is refused."""
-        try:
-            architecture = self.context.space.validate(payload["choices"])
-        except InvalidArchitecture as e:
-            self._refuses.append(Refuse(self.n_entries, str(e)))
-            return
-        parents = tuple(n for n in payload.get("parents", ()) if n in self.history)
-        why = str(payload.get("why") or "by hand")[:400]
-        proposal = Proposal(architecture, parents=parents, why=why, by=BY_HAND)
-        if (reason := self._why_not_by_hand(proposal, waiting=len(self._proposed))) is not None:
-            self._refuses.append(Refuse(self.n_entries, reason))
-            return
-        self._proposed.append((self.n_entries, proposal))
-
-    def _why_not_by_hand(self, proposal: Proposal, waiting: int = 0) -> str | None:
-        """Why this must not become a trial now, behind so many others of people."""
-        if len(self.history) + waiting >= self._budget:
-            return f"the budget of {self._budget:,} trials is used up; extend it first"
-        identity = self.context.identity(proposal.architecture)
-        if self.context.duplicates != "allowed" and any(
-            self.context.identity(other.architecture) == identity for _, other in self._proposed
-        ):
-            return "it waits for a free slot already"
-        return self.context.why_not(proposal.architecture)
-
-    def _by_hand(self) -> Proposal | None:
-        """The next one of people that may still become a trial."""
-        while self._proposed:
-            entry, proposal = self._proposed.pop(0)
-            if (reason := self._why_not_by_hand(proposal)) is None:
-                return proposal
-            self._refuses.append(Refuse(entry, reason))
-        return None
 
     def _expect(self) -> None:
         self.schedule.expect(len(self.history) if self._exhausted is not None else self._budget)
@@ -272,9 +235,7 @@ class Conductor:
             self._fill(actions)
         if self._ending is not None:
             self._close(actions, self._ending)
-        actions[:0] = self._refuses
-        self._refuses.clear()
-        return actions
+        return [*self._by_hand.answers(), *actions]
 
     def _fill(self, actions: list[Action]) -> None:
         """Promotions first, then new trials, until no slot is free; ends the search when nothing is left to do."""
@@ -286,7 +247,7 @@ class Conductor:
                 self._running[step.trial] = step.fidelity
                 self.history[step.trial].state = "running"
                 actions.append(Promote(step.trial, step.fidelity))
-            elif (own := self._by_hand()) is not None:
+            elif (own := self._by_hand.next(self._budget)) is not None:
                 actions.append(self._start(own))
                 self._expect()
             elif self._exhausted is None and len(self.history) < self._budget:
@@ -356,8 +317,7 @@ class Conductor:
             actions.append(Stop(number, f"the search ended: {reason}"))
         self._running.clear()
         self._paused_trials.clear()
-        self._refuses += [Refuse(entry, f"the search ended: {reason}") for entry, _ in self._proposed]
-        self._proposed.clear()
+        self._by_hand.close(reason)
         winners = () if end.failed or end.cancelled else tuple(self._winners())
         self.finish = Finish(reason, winners, end.failed, end.cancelled)
         actions.append(self.finish)
@@ -396,10 +356,7 @@ class Conductor:
             return out
         if self._paused:
             out.append({"what": "the search", "why": "paused by a person"})
-        if self._proposed:
-            n = len(self._proposed)
-            what = "an architecture of yours" if n == 1 else f"{n:,} architectures of yours"
-            out.append({"what": what, "why": "until the search goes on" if self._paused else "no free slot yet"})
+        out += self._by_hand.words(paused=self._paused)
         if self._wait:
             out.append({"what": "the next trial", "why": self._wait})
         n = len(self._paused_trials)

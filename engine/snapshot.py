@@ -51,8 +51,7 @@ def take(c: Conductor) -> dict[str, Any]:
         "ending": _finish_json(c._ending),
         "finish": _finish_json(c.finish),
         "stops": [asdict(s) for s in c._stops],
-        "refuses": [asdict(r) for r in c._refuses],
-        "proposed": [[entry, proposal.to_json()] for entry, proposal in c._proposed],
+        **c._by_hand.state(),
         "since_better": c._since_better,
         "failed": c._failed,
         "succeeded": c._succeeded,
@@ -100,8 +99,8 @@ def put_back(
     c._ending, c.finish = _finish(state["ending"]), _finish(state["finish"])
     c._stops = [Stop(**s) for s in state["stops"]]
     # states of before people could propose have neither
-    c._refuses = [Refuse(**r) for r in state.get("refuses", ())]
-    c._proposed = [(int(entry), _proposal(c, value)) for entry, value in state.get("proposed", ())]
+    c._by_hand.refused = [Refuse(**r) for r in state.get("refuses", ())]
+    c._by_hand.waiting = [(int(entry), _proposal(c, value)) for entry, value in state.get("proposed", ())]
     c._since_better, c._failed, c._succeeded = state["since_better"], state["failed"], state["succeeded"]
     c._last_failure = state["last_failure"]
     c.strategy.load(state["strategy"])
