@@ -6,6 +6,7 @@ import errno
 import math
 import time
 from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -64,7 +65,6 @@ class TrainedSession(Session):
     ) -> None:
         self.config, self.spec = config, data
         self._network = network
-        self._list: SearchSpace | None = None
         self._arrays: Arrays | None = None
         self._on_device: dict[tuple[Any, ...], DeviceData] = {}
         self._setting: Setting | None = None
@@ -260,19 +260,20 @@ class TrainedSession(Session):
             if self._network is not None:
                 return self._network(architecture)
             from engine.network.build import build
-            from engine.spaces.base import make_space
 
-            return build(make_space(self.config, self.spec).plan(architecture))
+            return build(self._space.plan(architecture))
 
     def _recipe(self, architecture: Architecture) -> Recipe:
         """The search's recipe with what the architecture decided about it."""
+        by_hand = self._network is not None  # a network of the caller's own comes from no space
+        choices = architecture.choices if by_hand else self._space.recipe_choices(architecture)
+        return self.config.training.chosen(choices, self.spec.input_shape)
+
+    @cached_property
+    def _space(self) -> SearchSpace:
         from engine.spaces.base import make_space
 
-        if self.config.space.name == "list":  # its entries bring their recipes along
-            if self._list is None:
-                self._list = make_space(self.config, self.spec)
-            return self.config.training.chosen(self._list.recipe_choices(architecture), self.spec.input_shape)
-        return self.config.training.chosen(architecture.choices, self.spec.input_shape)
+        return make_space(self.config, self.spec)
 
     def _data(self, arrays: Arrays, setting: Setting, recipe: Recipe) -> DeviceData:
         from engine.training.device import choose_device
