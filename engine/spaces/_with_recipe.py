@@ -13,7 +13,6 @@ from math import prod
 from typing import Any, Self
 
 import numpy as np
-from pydantic import BaseModel
 
 from engine.architecture import Architecture, Option
 from engine.data.spec import DataSpec
@@ -261,8 +260,3 @@ class WithRecipe(SearchSpace):
         part = {"id": "recipe", "kind": "other", "title": "recipe", "detail": "", "decisions": decisions,
                 "repeat": None}  # fmt: skip
         return {**drawn, "parts": [*drawn["parts"], part]}
-
-
-def network_options(options: BaseModel) -> dict[str, Any]:
-    """The options without restriction and recipe: what defines the space inside."""
-    return {k: v for k, v in options.model_dump(mode="json").items() if k not in ("restrict", "recipe")}

@@ -13,7 +13,7 @@ import numpy as np
 from pydantic import BaseModel
 
 from engine.architecture import Architecture, Option
-from engine.data.spec import DataSpec, said
+from engine.data.spec import DataSpec
 from engine.errors import InvalidArchitecture, InvalidConfig
 from engine.network import canonical
 from engine.network import costs as closed_form
@@ -26,6 +26,7 @@ from engine.spaces._darts.cells import ONLY_2D, SHORT, Block, Cell, cell_form, j
 from engine.spaces._darts.costs import CostTable, cost_table
 from engine.spaces._darts.frame import write_auxiliary, write_stem
 from engine.spaces._darts.options import PRESETS, DartsOptions
+from engine.spaces._shared.fits import convolved_and_halved_twice
 from engine.spaces.base import Decision, Preset, SearchSpace
 
 
@@ -59,11 +60,7 @@ class Darts(SearchSpace):
     @classmethod
     def fits(cls, data: DataSpec) -> str | None:
         """Images (C, H, W) and signals (C, L) of at least 4: two reductions halve them."""
-        if data.kind not in ("image", "signal"):
-            return f"its convolutions need images or signals, {said(data)}"
-        if min(data.input_shape[1:]) < 4:
-            return f"it halves its input twice, so that needs at least 4 in each direction, not {data.input_shape[1:]}"
-        return None
+        return convolved_and_halved_twice(data)
 
     @classmethod
     def suggested(cls, data: DataSpec) -> dict[str, Any]:

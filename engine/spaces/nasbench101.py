@@ -13,7 +13,7 @@ import numpy as np
 from pydantic import BaseModel
 
 from engine.architecture import Architecture, Option
-from engine.data.spec import DataSpec, said
+from engine.data.spec import DataSpec
 from engine.errors import InvalidArchitecture
 from engine.network import canonical
 from engine.network import costs as closed_form
@@ -32,6 +32,7 @@ from engine.spaces._nasbench101.cells import (
 from engine.spaces._nasbench101.options import Nasbench101Options as Nasbench101Options
 from engine.spaces._nasbench101.process import Node, State, Step, order, step, tree
 from engine.spaces._outline import Outline, input_words
+from engine.spaces._shared.fits import convolved_and_halved_twice
 from engine.spaces.base import Decision, Preset, SearchSpace
 
 
@@ -75,11 +76,7 @@ class Nasbench101(SearchSpace):
     @classmethod
     def fits(cls, data: DataSpec) -> str | None:
         """Images and signals of at least 4: pooling between the stacks halves them."""
-        if data.kind not in ("image", "signal"):
-            return f"its convolutions need images or signals, {said(data)}"
-        if min(data.input_shape[1:]) < 4:
-            return f"it halves its input twice, so that needs at least 4 in each direction, not {data.input_shape[1:]}"
-        return None
+        return convolved_and_halved_twice(data)
 
     @classmethod
     def suggested(cls, data: DataSpec) -> dict[str, Any]:
