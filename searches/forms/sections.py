@@ -126,7 +126,11 @@ def _nearest(path: Path, every: dict[Path, Field], text: str) -> Field | None:
 def _name_and_data(v: Values, checked: Checked) -> Section:
     every = registry.datasets()
     now = str(v["data"]["name"])
-    choices = [Choice(n, i.title, n == now, title=i.summary) for n, i in every.items()]
+    choices = [
+        Choice(n, i.title if here else f"{i.title}: {i.how}", n == now, disabled=not here, title=i.summary)
+        for n, i in every.items()
+        for here in [i.available or i.fetched]
+    ]
     if now not in every:
         choices.append(Choice(now, now, True))
     info = every.get(now)

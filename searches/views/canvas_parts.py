@@ -9,6 +9,7 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -132,10 +133,11 @@ def _chunk(request: HttpRequest) -> JsonResponse:
         findings = check.findings(seen)
         if number == CHUNKS - 1:
             _ask_other_data(made, findings)
-        return [sampled, [f.to_json() for f in findings]]
+        n_networks = sum(1 for _ in islice(space.enumerate(), CHUNK * CHUNKS))  # of a small space all of them
+        return [sampled, [f.to_json() for f in findings], n_networks]
 
     try:
-        sampled, findings = within(6 * CHUNK_SECONDS, look)
+        sampled, findings, n_networks = within(6 * CHUNK_SECONDS, look)
     except TookTooLong:
         return JsonResponse({"ok": False, "said": ["Sampling this space takes too long here."]}, status=503)
     except (EngineError, ValueError, RecursionError) as e:
@@ -146,6 +148,9 @@ def _chunk(request: HttpRequest) -> JsonResponse:
             for metric, _ in COSTS:
                 costs[metric].append(float(metrics[metric]))
     figures = {m: cost_histogram(t, costs[m], in_bytes=m.endswith("bytes")).to_json() for m, t in COSTS}
+    words = (
+        f"{seen.n:,} sampled networks" if n_networks >= seen.n else f"{seen.n:,} draws of its {n_networks:,} networks"
+    )
     refused = f"; {seen.refused:,} could not be built: {seen.why}" if seen.refused else ""
     return JsonResponse(
         {
@@ -153,7 +158,7 @@ def _chunk(request: HttpRequest) -> JsonResponse:
             "seen": {"checks": seen.to_json(), "costs": costs},
             "figures": figures,
             "findings": findings,
-            "words": f"{seen.n:,} sampled networks{refused}",
+            "words": f"{words}{refused}",
             "done": number == CHUNKS - 1,
         }
     )
