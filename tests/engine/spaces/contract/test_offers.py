@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from engine import catalog
+from engine.architecture import Architecture
 from engine.data.arrays import example
 from engine.docs import SPACES, spaces_page
 from engine.errors import NotOffered
@@ -89,18 +90,24 @@ def test_uniform_sampling(name):
         assert (np.abs(seen - expected) <= 5 * np.sqrt(expected) + 2).all()
 
 
+def small_subspace(space: SearchSpace, rng: np.random.Generator) -> tuple[SearchSpace, list[Architecture]]:
+    """A subspace of 2 to 400 architectures with two open decisions, the last ones first, and all of them."""
+    for _ in range(20):
+        arch = space.sample(rng)
+        decisions = [d for d in space.decisions(arch) if len(d.options) > 1]
+        for at in range(len(decisions), 0, -1):
+            open_ = {d.name for d in decisions[max(0, at - 2) : at]}
+            small = space.restrict({n: [o] for n, o in arch.items if n not in open_})
+            everything = list(islice(small.enumerate(), 401))
+            if 1 < len(everything) <= 400:
+                return small, everything
+    raise AssertionError("no such subspace was found")
+
+
 @pytest.mark.parametrize("name", cases("uniform", offered=True))
 def test_uniform_sampling_reaches_all_of_a_small_subspace_alike(name):
     rng = np.random.default_rng(12)
-    space = bound(name)[0]
-    arch = space.sample(rng)
-    keep = {n: [o] for n, o in arch.items}
-    for decision in space.decisions(arch)[:2]:
-        keep.pop(decision.name)
-    small = space.restrict(keep)
-    everything = list(islice(small.enumerate(), 401))
-    if not 1 < len(everything) <= 400:
-        return
+    small, everything = small_subspace(bound(name)[0], rng)
     n = 40 * len(everything)
     drawn = [small.sample_uniform(rng).key for _ in range(n)]
     counts = np.array([drawn.count(a.key) for a in everything], dtype=float)
@@ -112,7 +119,7 @@ def test_uniform_sampling_reaches_all_of_a_small_subspace_alike(name):
 
 @pytest.mark.parametrize("name", cases("grow", offered=True))
 def test_growth(name):
-    """From the smallest stage on, each step holds what was there and is larger."""
+    """From the smallest stage on: each step is one stage further, no smaller, and never the same twice."""
     rng = np.random.default_rng(13)
     grew = 0
     for space in bound(name):
