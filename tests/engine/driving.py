@@ -142,6 +142,13 @@ class Driver:
         return self.out
 
 
+def started(**changes: Any) -> Driver:
+    """A driver whose search was started."""
+    driver = Driver(config(**changes))
+    driver.tell(Edit("start"))
+    return driver
+
+
 def wild(settings: SearchConfig, seed: int, *, failures: float = 0.1, edits: float = 0.1) -> Recorded:
     """A whole search with random finish order, failures, pauses, extensions, cancellations, people's proposals."""
     driver, rng = Driver(settings, snapshots=True), np.random.default_rng(seed)
