@@ -21,11 +21,12 @@ from engine.evaluation.base import Report
 from engine.history import ENDED, TrialEntry, TrialState
 from engine.log import Action, Edit, Entry, Finish, Promote, Refuse, Result, Start, Stop, entry_from_json
 from engine.schedules.base import Schedule
-from engine.strategies.base import Context, Exhausted, Proposal, Strategy, Wait
+from engine.strategies.base import Arrays, Context, Exhausted, Proposal, Strategy, Wait
 
 if TYPE_CHECKING:
     from engine.config import SearchConfig
     from engine.data.spec import DataSpec
+    from engine.experience import Experience
 
 __all__ = [
     "Action", "Conductor", "Edit", "Entry", "Finish", "Promote", "Refuse", "Result", "Start", "Stop",
@@ -84,8 +85,13 @@ class Conductor:
         schedule.expect(self._budget)
 
     @classmethod
-    def from_config(cls, config: SearchConfig, data: DataSpec) -> Conductor:
+    def from_config(cls, config: SearchConfig, data: DataSpec, experience: Sequence[Experience] = ()) -> Conductor:
         """Makes space, strategy and schedule of a search.
+
+        Args:
+            config: the search.
+            data: what it is for.
+            experience: of the earlier searches that the config names.
 
         Raises:
             InvalidConfig: the strategy does not serve this space or these objectives, or cannot work with its options.
@@ -102,6 +108,7 @@ class Conductor:
             seed=config.seed,
             max_fidelity=config.budget.epochs,
             duplicates=config.duplicates,
+            experience=experience,
         )
         strategy_class = catalog.get("strategy", config.strategy.name)
         if (reason := strategy_class.supports(space, config.objectives)) is not None:
@@ -373,15 +380,23 @@ class Conductor:
         """
         return snapshot.take(self)
 
-    def restore(self, state: Mapping[str, Any], entries: Sequence[Entry], proposals: Mapping[int, Proposal]) -> None:
+    def arrays(self) -> Arrays:
+        """Arrays that belong to `state`: the strategy's."""
+        return self.strategy.arrays()
+
+    def restore(
+        self, state: Mapping[str, Any], entries: Sequence[Entry], proposals: Mapping[int, Proposal],
+        arrays: Arrays | None = None,
+    ) -> None:  # fmt: skip
         """Brings a new conductor of the same config to where `state` was taken, without asking or telling anybody.
 
         Args:
             state: made by `state`.
             entries: the first `state["n_entries"]` entries of the log; the tail is replayed by the caller as usual.
             proposals: by trial number, for all trials started until then.
+            arrays: made by `arrays` at the same moment.
 
         Raises:
             EngineError: entries or proposals do not belong to this state; the conductor is unusable then.
         """
-        snapshot.put_back(self, state, entries, proposals)
+        snapshot.put_back(self, state, entries, proposals, arrays or {})

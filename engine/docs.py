@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 from engine import catalog
+from engine.data.spec import DataSpec
+from engine.objectives import Objective
 from engine.spaces._custom.modules import ALIASES, TEMPLATES
-from engine.spaces.base import CAPABILITIES, SearchSpace
+from engine.spaces.base import CAPABILITIES, SearchSpace, space_of
+from engine.strategies.base import GROUPS, Strategy
 
 SPACES = "docs/spaces.md"
 CUSTOM = "docs/custom-space.md"
+STRATEGIES = "docs/strategies.md"
+#: what the support of strategies is asked for: one objective, and several
+ONE = (Objective(),)
+SEVERAL = (Objective(), Objective(metric="n_params", direction="minimize"))
 _MARK, _END = "<!-- modules -->", "<!-- end -->"
 _HEADS = {"uniform": "uniform sampling", "size": "exact size", "grow": "growth", "morphisms": "morphisms"}
 
@@ -52,6 +60,93 @@ def spaces_page() -> str:
     return "\n".join(lines)
 
 
+@cache
+def example_spaces() -> dict[str, SearchSpace]:
+    """Every space with its own options, bound to data that it serves: images, else signals, text, or a table."""
+    shapes: tuple[tuple[int, ...], ...] = ((3, 32, 32), (2, 64), (24,), (12,))
+    data = [
+        DataSpec(
+            name="example", kind=kind, input_shape=shape, n_classes=10, class_names=tuple("0123456789"),
+            sizes={"train": 1000, "validation": 500, "test": 500}, digest="0" * 64, split_digest="0" * 64,
+            mean=(0.0,) * shape[0], std=(1.0,) * shape[0], vocabulary=100 if kind == "text" else 0,
+        )
+        for kind, shape in zip(("image", "signal", "text", "table"), shapes, strict=True)
+    ]  # fmt: skip
+    out: dict[str, SearchSpace] = {}
+    for name, cls in catalog.plugins("space").items():
+        fitting = next(d for d in data if cls.fits(d) is None)
+        out[name] = space_of(cls, cls.Options(**cls.suggested(fitting)), fitting)
+    return out
+
+
+@cache
+def support() -> dict[str, dict[tuple[str, int], str | None]]:
+    """strategy -> (space, 1 or 2 objectives) -> None, or the reason for refusing."""
+    strategies: dict[str, type[Strategy]] = catalog.plugins("strategy")
+    return {
+        name: {
+            (space_name, len(objectives)): cls.supports(space, objectives)
+            for space_name, space in example_spaces().items()
+            for objectives in (ONE, SEVERAL)
+        }
+        for name, cls in strategies.items()
+    }
+
+
+def strategies_page() -> str:
+    """The page about strategies: what each does, when to take it, and what it does not serve with the reason."""
+    strategies: dict[str, type[Strategy]] = catalog.plugins("strategy")
+    table, spaces = support(), list(example_spaces())
+    lines = [
+        "# Strategies",
+        "",
+        "Written by `python -m engine.docs` from the strategies themselves. Each is one file in `engine/strategies/`:",
+        "paper, symbols, options with their bounds and deviations stand there. How they compare stands in",
+        "`benchmarks/RESULTS.md`.",
+        "",
+    ]
+    for group, title in GROUPS.items():
+        members = {n: c for n, c in strategies.items() if c.group == group}
+        if not members:
+            continue
+        lines += [f"## {title}", "", "| strategy | what it does | source | when |", "|---|---|---|---|"]
+        lines += [f"| `{n}` | {c.summary} | {c.reference or '–'} | {c.guide or '–'} |" for n, c in members.items()]
+        lines.append("")
+    lines += [
+        "## What serves what",
+        "",
+        "Every space with its own options: yes = one objective and several; 1 = one objective; n = several only.",
+        "",
+        f"| strategy | {' | '.join(f'`{s}`' for s in spaces)} |",
+        f"|---|{'---|' * len(spaces)}",
+    ]
+    for name, row in table.items():
+        cells = [_cell(row[s, 1], row[s, 2]) for s in spaces]
+        lines.append(f"| `{name}` | {' | '.join(cells)} |")
+    lines += ["", "## What is refused, and why", ""]
+    for name, row in table.items():
+        reasons: dict[str, list[str]] = {}
+        for (space, n), reason in row.items():
+            if reason is not None:
+                reasons.setdefault(reason, []).append(f"`{space}`{'' if row[space, 3 - n] else _ONLY[n]}")
+        for reason, where in reasons.items():
+            unique = list(dict.fromkeys(where))
+            everywhere = len({w.split("`")[1] for w in unique}) == len(spaces)
+            n_only = {w.partition(" (")[2] for w in unique}
+            words = f"every space{' (' + n_only.pop() if n_only != {''} else ''}" if everywhere else ", ".join(unique)
+            lines.append(f"- `{name}`, {words}: {reason}.")
+    return "\n".join([*lines, ""])
+
+
+_ONLY = {1: " (one objective)", 2: " (several objectives)"}
+
+
+def _cell(one: str | None, several: str | None) -> str:
+    if one is None:
+        return "yes" if several is None else "1"
+    return "n" if several is None else "–"
+
+
 def custom_page(text: str) -> str:
     """The page about written spaces with the allow-list as it is now."""
     head, _, rest = text.partition(_MARK)
@@ -68,6 +163,7 @@ def main() -> None:
     root = Path(__file__).resolve().parents[1]
     (root / CUSTOM).write_text(custom_page((root / CUSTOM).read_text()), encoding="utf-8")
     (root / SPACES).write_text(spaces_page(), encoding="utf-8")
+    (root / STRATEGIES).write_text(strategies_page(), encoding="utf-8")
 
 
 if __name__ == "__main__":

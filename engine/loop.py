@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,6 +31,7 @@ from engine.history import TrialEntry
 if TYPE_CHECKING:
     from engine.config import SearchConfig
     from engine.data.spec import DataSpec
+    from engine.experience import Experience
 
 #: called after each decision: the conductor and the actions it answered with
 Progress = Callable[[Conductor, list[Action]], None]
@@ -77,6 +78,7 @@ def run(
     progress: Progress | None = None,
     emit: Emit | None = None,
     final: bool = True,
+    experience: Sequence[Experience] = (),
 ) -> RunResult:
     """Runs a search to its end.
 
@@ -90,6 +92,7 @@ def run(
         progress: called after each decision.
         emit: gets the evaluator's events (see `engine.evaluation.base`), with "trial" added.
         final: whether the winner is trained with its full recipe, where the config wants that.
+        experience: results of earlier searches (`engine.experience.experience_of`), for strategies that learn.
 
     Raises:
         InvalidConfig, DataError, StrategyFailed: the search cannot be started or go on.
@@ -97,7 +100,7 @@ def run(
     began = time.monotonic()
     evaluator: Evaluator = catalog.get("evaluator", config.evaluator.name)(config.options("evaluator"))
     spec = data or evaluator.data_spec(config.options("evaluator")) or _registered(config)
-    out = RunResult(Conductor.from_config(config, spec))
+    out = RunResult(Conductor.from_config(config, spec, experience))
     with ExitStack() as stack:
         if workdir is not None:
             out.folder = folder = Path(workdir)

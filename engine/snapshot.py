@@ -13,7 +13,7 @@ from engine.log import Entry, Finish, Refuse, Result, Stop
 
 if TYPE_CHECKING:
     from engine.conductor import Conductor
-    from engine.strategies.base import Proposal
+    from engine.strategies.base import Arrays, Proposal
 
 VERSION = 1
 _LETTER: dict[TrialState, str] = {
@@ -58,12 +58,17 @@ def take(c: Conductor) -> dict[str, Any]:
         "last_failure": c._last_failure,
         "ignored": c._ignored,
         "strategy": c.strategy.state(),
+        "arrays": sorted(c.strategy.arrays()),
         "schedule": c.schedule.state(),
     }
 
 
 def put_back(
-    c: Conductor, state: Mapping[str, Any], entries: Sequence[Entry], proposals: Mapping[int, Proposal]
+    c: Conductor,
+    state: Mapping[str, Any],
+    entries: Sequence[Entry],
+    proposals: Mapping[int, Proposal],
+    arrays: Arrays,
 ) -> None:
     """See `Conductor.restore`."""
     if state.get("version") != VERSION:
@@ -104,6 +109,9 @@ def put_back(
     c._since_better, c._failed, c._succeeded = state["since_better"], state["failed"], state["succeeded"]
     c._last_failure = state["last_failure"]
     c.strategy.load(state["strategy"])
+    if sorted(arrays) != state.get("arrays", []):
+        raise EngineError(f"a snapshot with the arrays {state.get('arrays', [])} came with {sorted(arrays)}")
+    c.strategy.load_arrays(arrays)
     c.schedule.load(state["schedule"])
 
 

@@ -14,6 +14,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from engine.architecture import Architecture
@@ -24,8 +25,23 @@ from engine.objectives import Objective, ranking
 if TYPE_CHECKING:
     from engine.config import Budget
     from engine.evaluation.base import Report
+    from engine.experience import Experience
     from engine.spaces.base import SearchSpace
 
+Group = Literal["automatic", "baseline", "evolution", "reinforcement", "bayesian", "model", "across", "other"]
+#: families of strategies in the order people see them, with their titles
+GROUPS: dict[Group, str] = {
+    "automatic": "Automatic",
+    "baseline": "Baselines",
+    "evolution": "Evolution",
+    "reinforcement": "Reinforcement learning",
+    "bayesian": "Bayesian optimization",
+    "model": "Predictor-guided",
+    "across": "Learning across searches",
+    "other": "Others",
+}
+#: arrays that a snapshot carries, by name
+Arrays = Mapping[str, NDArray[Any]]
 #: draws before a strategy gives up on finding something new by chance
 TRIES = 200
 #: architectures that cannot be built which are remembered
@@ -111,6 +127,7 @@ class Context:
         objectives, limits, budget, parallelism, seed: of the search.
         max_fidelity: epochs of a trial that goes all the way.
         duplicates: what counts as the same architecture ("canonical", "written", "allowed").
+        experience: frozen results of earlier searches, the ones a config names by digest.
 
     Attributes:
         unbuildable: architectures that were refused because they cannot be built, and why; the first `UNBUILDABLE`
@@ -128,10 +145,12 @@ class Context:
         seed: int,
         max_fidelity: int,
         duplicates: Literal["canonical", "written", "allowed"] = "canonical",
+        experience: Sequence[Experience] = (),
     ) -> None:
         self.space, self.objectives, self.limits = space, tuple(objectives), dict(limits)
         self.budget, self.parallelism, self.seed = budget, parallelism, seed
         self.max_fidelity, self.duplicates = max_fidelity, duplicates
+        self.experience = tuple(experience)
         self.history = History(objectives)
         self.unbuildable: dict[Architecture, str] = {}
         self._trials: dict[str, list[int]] = {}
@@ -183,13 +202,21 @@ class Strategy(ABC):
 
     Life of an object: constructed once per search; then `ask` whenever a slot is free, `tell` once per completed rung
     of every trial (of its own and of others; failed and cancelled ones too, with `report.failure` set). `tell` comes
-    before the next `ask`. `state`/`load` carry what cannot be recomputed from the history; `load` is called on a new
-    object whose context holds the history up to the snapshot, instead of telling it again.
+    before the next `ask`. `state`/`load` carry what cannot be recomputed from the history; `load` (then `load_arrays`)
+    is called on a new object whose context holds the history up to the snapshot, instead of telling it again. What is
+    fitted to results must come out alike after that: either it is a function of the history as it stands at each `ask`,
+    or it (or the numbers it was fitted to) is among the arrays.
+
+    Attributes:
+        group: family, for the form and the docs.
+        guide: two sentences for people: what it is good for, and when to take another one; from the benchmarks.
     """
 
     name: ClassVar[str]
     summary: ClassVar[str]
     reference: ClassVar[str] = ""
+    group: ClassVar[Group] = "other"
+    guide: ClassVar[str] = ""
     Options: ClassVar[type[BaseModel]] = NoOptions
 
     def __init__(self, options: BaseModel, context: Context) -> None:
@@ -235,6 +262,17 @@ class Strategy(ABC):
         return len(self.context.history) - len(self.context.history.told) + len(self._batch)
 
     # -- for its file ----------------------------------------------------------------------------
+    def delegate(self, inner: Strategy, rng: np.random.Generator) -> Proposal | Wait | Exhausted:
+        """What another strategy on the same context proposes now, with this proposal's generator.
+
+        `tell` and `state` of the inner one are the caller's business.
+        """
+        inner._batch = self._batch  # nothing twice in one call of `ask`
+        answer = inner.propose(inner.asked + 1, rng)
+        if isinstance(answer, Proposal):
+            inner.asked += 1
+        return answer
+
     def fresh(self, architecture: Architecture) -> bool:
         """`Context.fresh`, and neither proposed in the same call of `ask` nor under way at this moment."""
         if not self.context.fresh(architecture):
@@ -306,6 +344,13 @@ class Strategy(ABC):
         self.asked = int(state["asked"])
         self._pool_next = int(state["pool_next"])
 
+    def arrays(self) -> Arrays:
+        """What a snapshot keeps beside `state`: weights, optimizers, numbers fitted to. Few and small (megabytes)."""
+        return {}
+
+    def load_arrays(self, arrays: Arrays) -> None:  # noqa: B027 - optional hook
+        """Takes up what `arrays` gave, bit for bit; called after `load`, before anything is asked or told."""
+
     def views(self) -> dict[str, dict[str, Any]]:
-        """Small tables for pages: name to {"title", "columns": [...], "rows": [[...], ...]}."""
+        """Small tables for pages, by name; made with `engine.strategies._views`. A function of the state alone."""
         return {}

@@ -81,6 +81,11 @@ class LargestFirst(Strategy):
     name = "largest_first"
     summary = "Largest networks first, by exact multiply-adds, no learning: the baseline that is hard to beat"
     reference = "A size baseline, as in White et al. 2022, A Deeper Look at Zero-Cost Proxies (params, FLOPs)"
+    group = "baseline"
+    guide = (
+        "Hard to beat where accuracy grows with size and no limit is set. "
+        "Under a limit, or where small networks are wanted, take a strategy that learns."
+    )
     Options = Options
 
     def __init__(self, options: BaseModel, context: Context) -> None:

@@ -41,6 +41,11 @@ class LocalSearch(Strategy):
     name = "local_search"
     summary = "Climb: change one decision at a time, keep what is better"
     reference = "White, Nolen and Savani 2021, Exploring the Loss Landscape in Neural Architecture Search"
+    group = "baseline"
+    guide = (
+        "Strong from a hundred trials on in spaces where one change matters little. "
+        "With fewer trials a model-based strategy finds good networks sooner."
+    )
     Options = Options
 
     def __init__(self, options: BaseModel, context: Context) -> None:

@@ -39,6 +39,8 @@ class RandomSearch(Strategy):
     name = "random"
     summary = "Independent random networks: the yardstick for everything else"
     reference = "Li and Talwalkar 2019, Random Search and Reproducibility for NAS"
+    group = "baseline"
+    guide = "The yardstick: whatever does not beat it has learned nothing. Take it to measure how hard a space is."
     Options = Options
 
     def __init__(self, options: BaseModel, context: Context) -> None:

@@ -59,6 +59,11 @@ class RegularizedEvolution(Strategy):
     name = "regularized_evolution"
     summary = "Evolution by age: change the best of a few, let the oldest die"
     reference = "Real et al. 2019, Regularized Evolution for Image Classifier Architecture Search"
+    group = "evolution"
+    guide = (
+        "Robust in spaces of any size and with many workers. "
+        "Below a hundred trials a model-based strategy is ahead of it."
+    )
     Options = Options
 
     def __init__(self, options: BaseModel, context: Context) -> None:

@@ -51,6 +51,7 @@ class Recorded:
         log: entries as JSON text, as a database would hold them.
         actions: what was answered after each entry.
         snapshots: state after each entry, as JSON text, where asked for.
+        arrays: the arrays that belong to each.
         most_running: most rungs under way at once.
     """
 
@@ -59,6 +60,7 @@ class Recorded:
     log: list[str] = field(default_factory=list)
     actions: list[list[Action]] = field(default_factory=list)
     snapshots: list[str] = field(default_factory=list)
+    arrays: list[dict[str, Any]] = field(default_factory=list)
     most_running: int = 0
 
     @property
@@ -114,6 +116,7 @@ class Driver:
         self.out.actions.append(actions)
         if self.snapshots:
             self.out.snapshots.append(json.dumps(c.state(), allow_nan=False))
+            self.out.arrays.append({name: a.copy() for name, a in c.arrays().items()})
         self.out.most_running = max(self.out.most_running, len(self.running))
         return actions
 
@@ -147,6 +150,18 @@ def started(**changes: Any) -> Driver:
     driver = Driver(config(**changes))
     driver.tell(Edit("start"))
     return driver
+
+
+def restored(recorded: Recorded, cut: int) -> Conductor:
+    """A new conductor put to where the first so many entries led, from JSON and arrays."""
+    again = conductor_of(recorded.settings)
+    again.restore(
+        json.loads(recorded.snapshots[cut - 1]),
+        recorded.entries[:cut],
+        recorded.proposals_until(cut),
+        recorded.arrays[cut - 1],
+    )
+    return again
 
 
 def wild(settings: SearchConfig, seed: int, *, failures: float = 0.1, edits: float = 0.1) -> Recorded:

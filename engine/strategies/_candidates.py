@@ -1,0 +1,151 @@
+"""What a surrogate may choose among: all classes of a small space, mutants of the leaders and draws of a large one.
+
+Two writings of one network are one candidate, whatever counts as a duplicate in the search: a model that is told a
+network's result knows its other writings too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.architecture import Architecture
+from engine.errors import CannotBuild
+from engine.objectives import EXACT_COSTS
+
+if TYPE_CHECKING:
+    from engine.spaces.base import SearchSpace
+    from engine.strategies.base import Context, Strategy
+
+#: spaces up to this size are listed whole
+LISTED = 20_000
+#: draws and mutations that may be in vain before fewer candidates are enough
+VAIN = 5
+
+
+@dataclass(frozen=True)
+class Classes:
+    """All networks of a space that can be built, one writing of each: the one with the fewest multiply-adds.
+
+    Attributes:
+        architectures: in the order of their first writing.
+        costs: (n, 3) in the order of `EXACT_COSTS`.
+        index: canonical key -> place.
+    """
+
+    architectures: tuple[Architecture, ...]
+    costs: NDArray[np.float64]
+    index: dict[str, int]
+
+
+class _Ref:
+    """Carries a space past `lru_cache`: all are equal, so that what is looked up is the description beside it."""
+
+    def __init__(self, space: SearchSpace) -> None:
+        self.space = space
+
+    def __hash__(self) -> int:
+        return 0
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Ref)
+
+
+@lru_cache(maxsize=4)
+def _classes(same: tuple[str, ...], ref: _Ref) -> Classes:
+    space = ref.space
+    found: dict[str, tuple[tuple[float, ...], Architecture]] = {}
+    for architecture in space.enumerate():
+        try:
+            costs = space.costs(architecture).as_metrics()
+            key = space.canonical_key(architecture)
+        except CannotBuild:
+            continue
+        size = (float(costs["n_macs"]), *(float(costs[name]) for name in EXACT_COSTS))
+        if key not in found or size < found[key][0]:
+            found[key] = (size, architecture)
+    return Classes(
+        tuple(a for _, a in found.values()),
+        np.array([size[1:] for size, _ in found.values()]).reshape(-1, len(EXACT_COSTS)),
+        {key: i for i, key in enumerate(found)},
+    )
+
+
+def classes(space: SearchSpace) -> Classes:
+    """All networks of a space of at most `LISTED` architectures; once per process for equal spaces on equal data."""
+    offered = repr([(d.name, d.options) for d in space.all_decisions()])
+    data = space.data.model_dump_json() if space.data is not None else ""
+    return _classes((space.name, space.options.model_dump_json(), data, offered), _Ref(space))
+
+
+class Candidates:
+    """The candidates of one strategy: fresh, within the limits, no two of one class.
+
+    Attributes:
+        listed: every class of the space, or None where it is too large to be listed.
+    """
+
+    def __init__(self, strategy: Strategy) -> None:
+        self.strategy = strategy
+        self.context: Context = strategy.context
+        space = self.context.space
+        self.listed: Classes | None = classes(space) if space.size() <= LISTED else None
+        self._seen = 0  # trials of the history that are marked
+        if self.listed is not None:
+            self.open = np.ones(len(self.listed.architectures), dtype=bool)  # within the limits and never tried
+            for name, limit in self.context.limits.items():
+                if name in EXACT_COSTS:
+                    self.open &= self.listed.costs[:, EXACT_COSTS.index(name)] <= limit
+
+    def places(self) -> NDArray[np.intp]:
+        """Places in `listed` of all that are fresh; what is proposed in this call of `ask` is none."""
+        assert self.listed is not None
+        history = self.context.history
+        while self._seen < len(history):
+            self._seen += 1
+            place = self.listed.index.get(self._class(history[self._seen].architecture))
+            if place is not None:
+                self.open[place] = False
+        found = np.flatnonzero(self.open)
+        if self.strategy._batch:
+            keep = [self.context.identity(self.listed.architectures[i]) not in self.strategy._batch for i in found]
+            found = found[np.array(keep, dtype=bool)]
+        return found
+
+    def _class(self, architecture: Architecture) -> str:
+        try:
+            return self.context.space.canonical_key(architecture)
+        except CannotBuild:
+            return ""
+
+    def fresh(
+        self, rng: np.random.Generator, leaders: Sequence[Architecture], n: int = 1000, changes: int = 2
+    ) -> list[Architecture]:
+        """All of a listed space, else up to `n`: half of them 1 to `changes` changes from the leaders, half drawn.
+
+        Args:
+            rng: of the proposal.
+            leaders: architectures to mutate, best first; each next one is chosen half as often as the three before.
+            n: how many, where the space is not listed.
+            changes: most decisions that a mutant redraws.
+        """
+        if self.listed is not None:
+            return [self.listed.architectures[i] for i in self.places()]
+        space = self.context.space
+        found: dict[str, Architecture] = {}
+        tries = 0
+        while len(found) < n and tries < VAIN * n:
+            tries += 1
+            if leaders and tries % 2:
+                parent = leaders[min(int(rng.exponential(4.0)), len(leaders) - 1)]
+                architecture = space.mutate(parent, 1 + int(rng.integers(changes)), rng)
+            else:
+                architecture = space.sample(rng)
+            if self.strategy.fresh(architecture):
+                found.setdefault(self._class(architecture), architecture)
+        return list(found.values())
