@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from engine.data.spec import DataSpec
@@ -23,9 +24,7 @@ from engine.spaces.layers import Layers
 from engine.strategies.base import Proposal
 from engine.strategies.random import RandomSearch
 
-Fault = Literal[
-    "none", "cannot_build", "raise", "segv", "abort", "hang", "out_of_memory", "disk_full", "deaf", "exit"
-]
+Fault = Literal["none", "cannot_build", "raise", "segv", "abort", "hang", "out_of_memory", "disk_full", "deaf", "exit"]
 
 
 class Options(BaseModel):
@@ -203,6 +202,42 @@ class Troubled(RandomSearch):
             block.write_text(str(os.getpid()))
             time.sleep(0.01)
         return {}
+
+
+class Weighing(RandomSearch):
+    """Random search that turns what it was told into weights, which decide what is drawn next.
+
+    Attributes:
+        heard: how often any object of this class was told something, in this process.
+    """
+
+    name = "weighing"
+    summary = "Keeps weights in arrays"
+    heard = 0
+
+    def __init__(self, options: BaseModel, context: Any) -> None:
+        super().__init__(options, context)
+        self.weights = np.zeros(64)
+        self.steps = np.zeros((), np.int64)
+
+    def tell(self, entry: Any, report: Report) -> None:
+        """One step, in which the order matters."""
+        type(self).heard += 1
+        self.steps = self.steps + 1
+        self.weights = 0.9 * self.weights + np.sin(self.steps * report.metrics.get("accuracy", 0.0) + np.arange(64))
+
+    def propose(self, number: int, rng: Any) -> Any:
+        """Drawn with the weights as a seed."""
+        return super().propose(number, np.random.default_rng([number, int(self.weights.view(np.uint64).sum() >> 8)]))
+
+    def arrays(self) -> Any:
+        """Both."""
+        return {"weights": self.weights, "steps": self.steps} if self.steps else {}
+
+    def load_arrays(self, arrays: Any) -> None:
+        """Both."""
+        self.weights = arrays.get("weights", self.weights)
+        self.steps = arrays.get("steps", self.steps)
 
 
 class Cramped(Layers):

@@ -60,11 +60,15 @@ class LogLine(models.Model):
 
 
 class Snapshot(models.Model):
-    """State of a conductor after an entry of the log; two are kept."""
+    """State of a conductor after an entry of the log; two are kept (`services.snapshots`)."""
 
     search = models.ForeignKey("Search", on_delete=models.CASCADE, related_name="snapshots")
     cursor = models.BigIntegerField()
     state = models.JSONField()
+    blob = models.CharField(
+        max_length=300, blank=True, default="", help_text="name in the storage of the strategy's arrays"
+    )
+    digest = models.CharField(max_length=64, blank=True, default="", help_text="SHA-256 of the blob")
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

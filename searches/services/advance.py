@@ -7,7 +7,6 @@ Nothing is lost or doubled by a kill at any point: before the commit nothing has
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 import traceback
@@ -18,12 +17,13 @@ from django.db import DatabaseError
 
 from engine.errors import EngineError
 from engine.log import Action, Finish, Promote, Refuse, Start, Stop
-from searches.models import Job, Search, Snapshot, Trial
+from searches.models import Job, Search, Trial
 from searches.services import finals, states
 from searches.services.conductors import Held, entries_next, load, shelf, trial_values
 from searches.services.enqueue import advance_enqueue, job_enqueue
 from searches.services.events import TRIAL_FIELDS
 from searches.services.jsonable import jsonable
+from searches.services.snapshots import Taken, snapshot_add, snapshot_drop, snapshot_take
 from searches.services.writing import Rejected, Write, writing
 
 log = logging.getLogger(__name__)
@@ -95,20 +95,21 @@ def _decide(search_id: int, cursor: int) -> int:
     # until the commit this conductor knows more than the database: nobody may find it
     shelf.drop(search_id)
     prepared = {a.trial: trial_values(held, a.trial, a.proposal) for a in actions if isinstance(a, Start)}
-    snapshot = _snapshot(held, last)
+    snapshot = _snapshot(search_id, held, last)
     if not _commit(search_id, held, cursor, last, actions, prepared, snapshot):
+        snapshot_drop(snapshot)
         return 0
     held.cursor = last
     shelf.put(search_id, held)
     return last - cursor
 
 
-def _snapshot(held: Held, last: int) -> Any:
-    """State to store with this decision, None between snapshots; ever rarer: their sum grows no faster than the log."""
+def _snapshot(search_id: int, held: Held, last: int) -> Taken | None:
+    """What to store with this decision, None between snapshots; ever rarer: their sum grows no faster than the log."""
     if last - held.snapshot < max(settings.SNAPSHOT_EVERY, last // 20):
         return None
-    # as text: jsonb would not keep the order of keys
-    return {"text": json.dumps(held.conductor.state())}
+    held.snapshot = last  # where the storage is full, too: it is not asked again at each decision
+    return snapshot_take(search_id=search_id, cursor=last, conductor=held.conductor)
 
 
 def _commit(
@@ -118,7 +119,7 @@ def _commit(
     last: int,
     actions: list[Action],
     prepared: dict[int, dict[str, Any]],
-    snapshot: Any,
+    snapshot: Taken | None,
 ) -> bool:
     conductor = held.conductor
     views = None
@@ -149,9 +150,7 @@ def _commit(
             if views is not None:
                 write.set(views=views)
             if snapshot is not None:
-                Snapshot.objects.create(search_id=search_id, cursor=last, state=snapshot)
-                old = Snapshot.objects.filter(search_id=search_id).order_by("-cursor").values_list("id", flat=True)[2:]
-                Snapshot.objects.filter(pk__in=list(old)).delete()
+                snapshot_add(write, snapshot)
             for action in actions:
                 if isinstance(action, Finish):
                     _finish(write, held, action)
@@ -161,8 +160,6 @@ def _commit(
         held.unbuildable = len(conductor.context.unbuildable)
     if best is not None:
         held.best, held.front = best.number, front
-    if snapshot is not None:
-        held.snapshot = last
     if views is not None:
         held.views_cursor = last
     return True

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import threading
 import time
 from collections import OrderedDict
@@ -23,7 +24,9 @@ from engine.errors import EngineError
 from engine.log import Entry, entry_from_json
 from engine.strategies.base import Proposal
 from searches.models import LogEntry, Search, Snapshot, Trial
+from searches.services.snapshots import snapshot_arrays
 
+log = logging.getLogger(__name__)
 #: conductors kept at the same time
 KEPT = 64
 #: entries read from the database at once
@@ -188,8 +191,9 @@ def _from_snapshot(search: Search, config: SearchConfig, data: DataSpec) -> tupl
             proposals = {
                 number: _proposal(value, conductor) for number, value in rows.values_list("number", "proposal")
             }
-            conductor.restore(state, entries, proposals)
-        except (EngineError, KeyError, ValueError):  # written by another version: the log has everything
+            conductor.restore(state, entries, proposals, snapshot_arrays(snapshot))
+        except (EngineError, KeyError, ValueError) as e:  # of another version, or damaged: the log has everything
+            log.info("The snapshot of search %s %s does not work: %s", search.pk, snapshot, e)
             continue
         return conductor, snapshot.cursor
     return Conductor.from_config(config, data), 0

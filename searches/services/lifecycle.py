@@ -155,6 +155,7 @@ def search_delete(*, search: Search, by: Any) -> None:
             states.jobs_cancel(write, jobs, f"deleted by {by}")
         write.set(archived=True, best=None)
     names = set(Artifact.objects.filter(search_id=search.pk).values_list("name", flat=True))
+    blobs = list(Snapshot.objects.filter(search_id=search.pk).exclude(blob="").values_list("blob", flat=True))
     for rows in (
         Point.objects.filter(trial__search_id=search.pk),
         *(model.objects.filter(search_id=search.pk) for model in _PARTS),
@@ -163,7 +164,7 @@ def search_delete(*, search: Search, by: Any) -> None:
             rows.model.objects.filter(pk__in=ids).delete()
     Search.objects.filter(pk=search.pk).delete()
     kept = set(Artifact.objects.filter(name__in=names).values_list("name", flat=True))
-    for name in names - kept:
+    for name in [*(names - kept), *blobs]:
         default_storage.delete(name)
     settings_forget(search.pk)
 

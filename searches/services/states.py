@@ -11,10 +11,11 @@ from typing import Any
 from django.core.files.storage import default_storage
 from django.db.models import Q
 
-from searches.models import Artifact, Claim, Job, Search, Trial
+from searches.models import Artifact, Claim, Job, Search, Snapshot, Trial
 from searches.services import finals
 from searches.services.enqueue import job_enqueue
 from searches.services.events import TRIAL_FIELDS
+from searches.services.snapshots import snapshots_delete
 from searches.services.writing import Rejected, Write
 
 
@@ -128,6 +129,7 @@ def search_end(write: Write, state: str, reason: str) -> None:
             finals.final_failed(write=write, job=job, reason=reason)
     trials_end(write, reason)
     checkpoints_delete(write, ~Q(trial_id__in=kept))
+    snapshots_delete(write, Snapshot.objects.filter(search_id=write.search.pk))  # nobody decides upon it any more
     write.line("search", f"{state}: {reason}" if reason else str(state))
 
 

@@ -15,7 +15,7 @@ from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from searches.models import Artifact, LogLine, Search
+from searches.models import Artifact, LogLine, Search, Snapshot
 from searches.services.extending import COPYING
 from searches.services.lifecycle import search_delete
 
@@ -26,8 +26,8 @@ COPY_FOR = timedelta(hours=1)
 LINES_KEPT = 20_000
 LASTING_KEPT = 2_000
 LASTING = ("traceback", "crash")
-#: folders of the storage that hold artifacts, and nothing else
-FOLDERS = ("checkpoints", str(Artifact.Kind.WEIGHTS), str(Artifact.Kind.BUNDLE))
+#: folders of the storage that hold artifacts or blobs of snapshots, and nothing else
+FOLDERS = ("checkpoints", str(Artifact.Kind.WEIGHTS), str(Artifact.Kind.BUNDLE), "snapshots")
 #: a file may lie there unnamed for at least so long: it is uploaded before the row that names it is written
 UNNAMED_FOR_S = 3_600.0
 #: the storage is walked through no more often than this, and some files at a time: leases must not wait for it
@@ -126,7 +126,10 @@ def _unnamed_delete(names: list[str]) -> int:
 
 
 def _unnamed(names: list[str]) -> list[str]:
-    named = set(Artifact.objects.filter(name__in=names).values_list("name", flat=True)) if names else set()
+    if not names:
+        return []
+    named = set(Artifact.objects.filter(name__in=names).values_list("name", flat=True))
+    named |= set(Snapshot.objects.filter(blob__in=names).values_list("blob", flat=True))
     return [name for name in names if name not in named]
 
 
