@@ -74,6 +74,10 @@ class Places:
             raise InvalidArchitecture(f"token {bad[0]} is none of 1 to {self.n_tokens}")
         return self.space.validate(dict(self._options[t - 1] for t in kept))
 
+    def offered(self, decision: Decision) -> list[int]:
+        """Ids of the options that a decision offers, in its order."""
+        return [self._ids[decision.name, repr(o)] for o in decision.options]
+
     # -- vectors ------------------------------------------------------------------------------
     def ordinal(self, arch: Architecture) -> Vector:
         """(number of decisions,): place of the option among its decision's, from 0 to 1; -1 where it does not act."""

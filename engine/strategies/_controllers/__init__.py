@@ -1,0 +1,1 @@
+"""What the strategies that learn a policy share: rewards, sequences of tokens, the search itself, the network."""
