@@ -80,19 +80,45 @@ def crowding(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return out
 
 
+def front_numbers(values: NDArray[np.float64]) -> NDArray[np.intp]:
+    """(n,) on which front each row of losses (n, m) is: 0 = not dominated, 1 = not once those are gone, and so on.
+
+    Fast non-dominated sorting (Deb et al. 2002, III-A); all rows with +inf share the last front.
+    """
+    out = np.zeros(len(values), dtype=np.intp)
+    finite = np.flatnonzero(np.isfinite(values).all(axis=1))
+    v = values[finite]
+    if v.shape[1] == 1:
+        numbers = np.unique(v[:, 0], return_inverse=True)[1]
+        out[finite] = numbers
+        number = int(numbers.max(initial=-1)) + 1
+    else:
+        never_worse = np.ones((len(v), len(v)), dtype=bool)  # row i than column j
+        better = np.zeros_like(never_worse)
+        for column in v.T:
+            never_worse &= column[:, None] <= column
+            better |= column[:, None] < column
+        dominates = never_worse & better
+        above, left, number = dominates.sum(axis=0), np.ones(len(v), dtype=bool), 0
+        while left.any():
+            top = left & (above == 0)
+            out[finite[top]] = number
+            left &= ~top
+            above = above - dominates[top].sum(axis=0)
+            number += 1
+    out[~np.isfinite(values).all(axis=1)] = number
+    return out
+
+
 def ranking(values: NDArray[np.float64]) -> NDArray[np.intp]:
     """Row indices from best to worst: by front, then by crowding, then by row; losses (n, m)."""
     if values.shape[1] == 1:
         return np.argsort(values[:, 0], kind="stable")
-    left = np.arange(len(values))
+    numbers = front_numbers(values)
     out: list[int] = []
-    while left.size:
-        top = front(values[left])
-        if not top.size:  # only infinite rows are left
-            out.extend(int(i) for i in left)
-            break
-        rows = left[top]
-        order = np.argsort(-crowding(values[rows]), kind="stable")
-        out.extend(int(i) for i in rows[order])
-        left = np.delete(left, top)
+    for number in range(int(numbers.max(initial=-1)) + 1):
+        rows = np.flatnonzero(numbers == number)
+        if np.isfinite(values[rows]).all():
+            rows = rows[np.argsort(-crowding(values[rows]), kind="stable")]
+        out.extend(int(i) for i in rows)
     return np.array(out, dtype=np.intp)
