@@ -62,6 +62,31 @@ class Draws(Moves, Offers):
         """Equal only where what can follow is equal: lets `count` share its work."""
         return tuple(partial.items())
 
+    def unrank(self, index: int) -> Architecture:
+        """The architecture at a place of the order of `enumerate`, by counting: no list is made.
+
+        Args:
+            index: from 0 to the exact size - 1.
+
+        Raises:
+            NotOffered: a space that cannot count.
+            IndexError: no such place.
+        """
+        size = self.count({})
+        if not 0 <= index < size:
+            raise IndexError(f"index {index} is not between 0 and {size - 1}")
+        partial: dict[str, Option] = {}
+        while (decision := self.next(partial)) is not None:
+            for option in decision.options:
+                below = self.count({**partial, decision.name: option})
+                if index < below:
+                    partial[decision.name] = option
+                    break
+                index -= below
+            else:
+                raise AssertionError(f"{self.name} counts more architectures than {decision.name} has options for")
+        return Architecture.of(self.name, partial)
+
     def size(self) -> int:
         """Number of architectures: exact, or an upper bound where `"size"` stands in `unavailable`."""
         return self.count({})

@@ -51,13 +51,22 @@ class Moves(ABC):
     def each_neighbour(self, arch: Architecture) -> Iterator[Architecture]:
         """`neighbours`, one at a time: a wide space has many thousands."""
         seen = {arch.key}
-        for decision in self.decisions(arch):
-            for option in decision.options:
-                if option != arch[decision.name]:
-                    new = self._change(arch, {decision.name: option})
-                    if new.key not in seen:
-                        seen.add(new.key)
-                        yield new
+        for name, option in self.moves(arch):
+            new = self.moved(arch, name, option)
+            if new.key not in seen:
+                seen.add(new.key)
+                yield new
+
+    def moves(self, arch: Architecture) -> list[tuple[str, Option]]:
+        """(decision, another option) of every change of one decision: `neighbours` before any of them is made.
+
+        In the order of decisions, then options. Where decisions hang together two moves may lead to one architecture.
+        """
+        return [(d.name, o) for d in self.decisions(arch) for o in d.options if o != arch[d.name]]
+
+    def moved(self, arch: Architecture, decision: str, option: Option) -> Architecture:
+        """The neighbour a move leads to; decisions that become active take their first option."""
+        return self._change(arch, {decision: option})
 
     def mutate(self, arch: Architecture, n: int, rng: np.random.Generator) -> Architecture:
         """Redraws exactly `n` active decisions to another option, and samples those that become active.

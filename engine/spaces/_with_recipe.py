@@ -178,6 +178,9 @@ class WithRecipe(SearchSpace):
     def _costs(self, arch: Architecture) -> Costs:
         return self.space.costs(self.split(arch)[0])
 
+    def _live_costs(self, arch: Architecture) -> tuple[int, int]:
+        return self.space.live_costs(self.split(arch)[0])
+
     def _canonical_key(self, arch: Architecture) -> str:
         network, recipe = self.split(arch)
         return canonical.digest(f"{self.space.canonical_key(network)} {sorted(recipe.items())!r}")

@@ -17,7 +17,7 @@ from pydantic import BaseModel
 from engine import catalog
 from engine.architecture import Architecture, Option
 from engine.errors import InvalidArchitecture, InvalidConfig, NotOffered
-from engine.network import canonical
+from engine.network import canonical, live
 from engine.network import costs as closed_form
 from engine.network.assemble import Assembler
 from engine.network.plan import Costs, NetworkPlan
@@ -270,6 +270,21 @@ class SearchSpace(Draws, Words, Writings):
 
     def _costs(self, arch: Architecture) -> Costs:
         return closed_form.costs(self.planned(arch))
+
+    def live_costs(self, arch: Architecture) -> tuple[int, int]:
+        """(parameters, multiply-adds) of what is on a path from input to output and not `none`, remembered.
+
+        Raises:
+            CannotBuild: no network can be made of it for this data.
+        """
+        cache = self._cache("live costs")
+        if arch.key not in cache:
+            cache[arch.key] = self._live_costs(arch)
+        found: tuple[int, int] = cache[arch.key]
+        return found
+
+    def _live_costs(self, arch: Architecture) -> tuple[int, int]:
+        return live.live_costs(self.planned(arch))
 
     def recipe_choices(self, arch: Architecture) -> dict[str, Option]:
         """What an architecture decides about its training, for `Recipe.chosen`."""

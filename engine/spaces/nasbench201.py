@@ -265,6 +265,13 @@ class Nasbench201(SearchSpace):
             base.activation_bytes + self._tensors(ops) * state_bytes,
         )
 
+    def _live_costs(self, arch: Architecture) -> tuple[int, int]:
+        """Closed form: the skeleton plus what the live edges cost; a cell without any leaves nothing live."""
+        names = cell.live(arch)
+        base, each, _ = self._cost_table
+        ops = [each[str(arch[name])] for name in names]
+        return (base.n_params + sum(p for p, _ in ops), base.n_macs + sum(m for _, m in ops)) if names else (0, 0)
+
     # -- larger ones, and other ones with the same function -----------------------------------
     def _stage(self, arch: Architecture) -> int:
         return 1 + sum(option != "none" for _, option in arch.items)
