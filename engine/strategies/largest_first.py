@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import heapq
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
@@ -14,6 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from engine.architecture import Architecture
 from engine.errors import CannotBuild
+from engine.strategies._descent import Descent
+from engine.strategies._views import scatter, thinned, view
 from engine.strategies.base import Context, Exhausted, Proposal, Strategy, Wait
 
 if TYPE_CHECKING:
@@ -22,10 +23,9 @@ if TYPE_CHECKING:
 
 #: spaces up to this size are sorted whole
 SORTED = 20_000
-#: random points that the climbs in larger spaces start from
-STARTS = 64
-#: of those, the largest so many are climbed from
-CLIMBS = 4
+_WORDS = {"n_macs": "multiply-adds", "n_params": "parameters"}
+By = Literal["n_macs", "n_params"]
+Count = Literal["written", "live"]
 
 
 class Options(BaseModel):
@@ -33,19 +33,36 @@ class Options(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    by: Literal["n_macs", "n_params"] = Field("n_macs", description="Multiply-adds or parameters.")
+    by: By = Field("n_macs", description="Multiply-adds or parameters.")
+    count: Count = Field(
+        "written",
+        description="written = of everything that is built; live = only of operations on a path from input to output.",
+    )
+
+
+def size_of(space: SearchSpace, architecture: Architecture, by: By, count: Count) -> float:
+    """The size of an architecture.
+
+    Raises:
+        CannotBuild: no network can be made of it.
+    """
+    if count == "written":
+        return float(getattr(space.costs(architecture), by))
+    return float(space.live_costs(architecture)[by == "n_macs"])
 
 
 @lru_cache(maxsize=4)
-def _everything(same: tuple[str, ...], ref: _Ref, by: str) -> tuple[list[Architecture], NDArray[np.float64]]:
-    archs, costs = [], []
+def _everything(
+    same: tuple[str, ...], ref: _Ref, by: By, count: Count
+) -> tuple[list[Architecture], NDArray[np.float64]]:
+    archs, sizes = [], []
     for architecture in ref.space.enumerate():
         try:
-            costs.append(float(getattr(ref.space.costs(architecture), by)))
+            sizes.append(size_of(ref.space, architecture, by, count))
         except CannotBuild:
             continue
         archs.append(architecture)
-    return archs, np.array(costs)
+    return archs, np.array(sizes)
 
 
 class _Ref:
@@ -61,21 +78,23 @@ class _Ref:
         return isinstance(other, _Ref)
 
 
-def everything(space: SearchSpace, by: str) -> tuple[list[Architecture], NDArray[np.float64]]:
-    """All architectures that can be built, with their costs; once per process for equal spaces on equal data."""
+def everything(space: SearchSpace, by: By, count: Count) -> tuple[list[Architecture], NDArray[np.float64]]:
+    """All architectures that can be built, with their sizes; once per process for equal spaces on equal data."""
     offered = repr([(d.name, d.options) for d in space.all_decisions()])
     data = space.data.model_dump_json() if space.data is not None else ""
-    return _everything((space.name, space.options.model_dump_json(), data, offered), _Ref(space), by)
+    return _everything((space.name, space.options.model_dump_json(), data, offered), _Ref(space), by, count)
 
 
 class LargestFirst(Strategy):
-    """Proposes architectures in descending order of an exact cost; equal ones in an order drawn from the seed.
+    """Proposes architectures in descending order of an exact size; equal ones in an order drawn from the seed.
 
-    Spaces of at most 20,000 architectures are sorted whole. In larger ones it climbs from the largest of some random
-    points to the largest neighbour until there is none, and goes down from there best-first: the largest architecture
-    not yet visited that neighbours a visited one. That is the exact descending order wherever every architecture but
-    the largest has a neighbour at least as large (costs that add up over decisions), and otherwise an approximation.
-    Nothing over a limit is visited, so under limits it is the order among those connected to a start.
+    Live are operations on a path from input to output that are not `none` (`SearchSpace.live_costs`); what is built
+    counts either way where a network is limited or its costs are shown.
+
+    Spaces of at most 20,000 architectures are sorted whole. Larger ones are walked down best-first from the tops of a
+    few climbs, see `_descent`: the exact descending order wherever every architecture but the largest has a neighbour
+    at least as large (sizes that add up over decisions), and otherwise an approximation. Nothing over a limit is
+    visited, so under limits it is the order among those connected to a start.
     """
 
     name = "largest_first"
@@ -92,88 +111,53 @@ class LargestFirst(Strategy):
         super().__init__(options, context)
         self.next = 0  # architectures taken from the order so far
         self._order: list[Architecture] | None = None
-        self._heap: list[tuple[float, str, Architecture]] | None = None
-        self._visited: set[str] = set()
+        self._descent: Descent | None = None
 
     def propose(self, number: int, rng: np.random.Generator) -> Proposal | Wait | Exhausted:
         """The next one in order that is fresh."""
         while (architecture := self._take()) is not None:
             if self.fresh(architecture):
-                size = self.context.costs(architecture)[self.options.by]
-                words = "multiply-adds" if self.options.by == "n_macs" else "parameters"
-                return Proposal(architecture, why=f"next by size: {size:,.0f} {words}", by=self.name)
+                return Proposal(architecture, why=f"next by size: {self._said(architecture)}", by=self.name)
         return self.nothing_new()
+
+    def _said(self, architecture: Architecture) -> str:
+        live = "live " if self.options.count == "live" else ""
+        size = size_of(self.context.space, architecture, self.options.by, self.options.count)
+        return f"{size:,.0f} {live}{_WORDS[self.options.by]}"
 
     def _take(self) -> Architecture | None:
         space = self.context.space
         self.next += 1
         if space.size() <= SORTED:
             if self._order is None:
-                archs, costs = everything(space, self.options.by)
+                archs, sizes = everything(space, self.options.by, self.options.count)
                 ties = np.random.default_rng([self.context.seed, 0]).permutation(len(archs))
-                self._order = [archs[i] for i in np.lexsort((ties, -costs))]
+                self._order = [archs[i] for i in np.lexsort((ties, -sizes))]
             return self._order[self.next - 1] if self.next <= len(self._order) else None
-        if self._heap is None:
-            self._begin()
-        return self._pop()
+        if self._descent is None:
+            self._descent = Descent(space, self._size, self._tie, np.random.default_rng([self.context.seed, 0]))
+        return self._descent.next()
 
-    # -- large spaces: best-first, going down ------------------------------------------------------
     def _size(self, architecture: Architecture) -> float | None:
-        """Its cost, or None if it cannot be built or is over a limit."""
+        """Its size, or None if it cannot be built or is over a limit."""
         try:
-            costs = self.context.costs(architecture)
+            if self.context.limits:
+                costs = self.context.costs(architecture)
+                if any(costs[name] > limit for name, limit in self.context.limits.items()):
+                    return None
+            return size_of(self.context.space, architecture, self.options.by, self.options.count)
         except CannotBuild:
             return None
-        if any(costs[name] > limit for name, limit in self.context.limits.items()):
-            return None
-        return costs[self.options.by]
 
-    def _push(self, architecture: Architecture) -> None:
-        if architecture.key in self._visited:
-            return
-        self._visited.add(architecture.key)
-        size = self._size(architecture)
-        if size is not None:
-            tie = hashlib.blake2b(f"{self.context.seed} {architecture.key}".encode(), digest_size=12).hexdigest()
-            assert self._heap is not None
-            heapq.heappush(self._heap, (-size, tie, architecture))
-
-    def _begin(self) -> None:
-        self._heap = []
-        space, rng = self.context.space, np.random.default_rng([self.context.seed, 0])
-        starts: list[tuple[float, str, Architecture]] = []
-        for _ in range(20 * STARTS):
-            architecture = space.sample(rng)
-            size = self._size(architecture)
-            if size is not None:
-                starts.append((-size, architecture.key, architecture))
-            if len(starts) == STARTS:
-                break
-        for negative, _, start in sorted(starts)[:CLIMBS]:
-            at, size = start, -negative
-            while True:
-                around = [(s, a.key, a) for a in space.neighbours(at) if (s := self._size(a)) is not None and s > size]
-                if not around:
-                    break
-                size, _, at = max(around, key=lambda item: item[:2])
-            self._push(at)
-        for _, _, start in starts:
-            self._push(start)
-
-    def _pop(self) -> Architecture | None:
-        assert self._heap is not None
-        if not self._heap:
-            return None
-        _, _, architecture = heapq.heappop(self._heap)
-        for other in self.context.space.neighbours(architecture):
-            self._push(other)
-        return architecture
+    def _tie(self, architecture: Architecture) -> str:
+        return hashlib.blake2b(f"{self.context.seed} {architecture.key}".encode(), digest_size=12).hexdigest()
 
     @classmethod
     def sentence(cls, options: BaseModel, budget: Budget) -> str:
         """E.g. "the 30 networks with the most multiply-adds, the largest first"."""
-        what = "multiply-adds" if getattr(options, "by", "n_macs") == "n_macs" else "parameters"
-        return f"the {budget.trials:,} networks with the most {what}, the largest first"
+        what = _WORDS[getattr(options, "by", "n_macs")]
+        live = "live " if getattr(options, "count", "written") == "live" else ""
+        return f"the {budget.trials:,} networks with the most {live}{what}, the largest first"
 
     def state(self) -> dict[str, Any]:
         """How far it went down."""
@@ -187,3 +171,20 @@ class LargestFirst(Strategy):
         else:
             while self.next < int(state["next"]):
                 self._take()
+
+    def views(self) -> dict[str, dict[str, Any]]:
+        """What size brought so far."""
+        history, metric = self.context.history, self.context.objectives[0].metric
+        words = ("live " if self.options.count == "live" else "") + _WORDS[self.options.by]
+        rows = []
+        for number in thinned([[n] for n in history.told]):
+            entry = history[number[0]]
+            value = entry.metrics().get(metric) if entry.values else None
+            if value is not None:
+                size = size_of(self.context.space, entry.architecture, self.options.by, self.options.count)
+                rows.append([entry.number, size, value])
+        if not rows:
+            return {}
+        columns = ["trial", words, metric if metric != words else f"{metric} "]
+        chart = scatter(words, columns[2], label="trial")
+        return {"size": view("What size brings", columns, rows, chart=chart)}
