@@ -1,0 +1,177 @@
+"""One run of the arena: one entrant, one seed, one budget, through the conductor that every search goes through."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from engine import catalog
+from engine.architecture import Architecture
+from engine.arena.entrants import ORDERS, Entrant
+from engine.arena.problem import Problem
+from engine.conductor import Conductor, Edit, Result, Start
+from engine.config import SearchConfig
+from engine.errors import InvalidConfig
+from engine.evaluation.base import Report
+from engine.strategies.base import Context
+
+if TYPE_CHECKING:
+    from engine.experience import Experience
+
+#: recommendations are asked for after so many queries, and at the budgets of a benchmark
+MARKS = (10, 20, 30, 50, 100, 150, 200, 300, 500, 1000)
+
+
+@dataclass
+class Run:
+    """What one seed did.
+
+    Attributes:
+        seed: of the search.
+        rows: queried rows in the order their results were told.
+        ms: milliseconds the strategy (and its conductor) needed for each, asking and telling.
+        recommended: row it would hand over after so many queries.
+        ended: why it ended before the budget; "" = it did not.
+    """
+
+    seed: int
+    rows: list[int] = field(default_factory=list)
+    ms: list[float] = field(default_factory=list)
+    recommended: dict[int, int] = field(default_factory=dict)
+    ended: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Compact JSON form, read back by `from_json`."""
+        marks = {str(k): v for k, v in self.recommended.items()}
+        ms = [float(f"{m:.3g}") for m in self.ms]
+        return {"seed": self.seed, "rows": self.rows, "ms": ms, "recommended": marks, "ended": self.ended}
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> Run:
+        """Reads what `to_json` wrote."""
+        marks = {int(k): int(v) for k, v in value["recommended"].items()}
+        return cls(value["seed"], list(value["rows"]), list(value["ms"]), marks, value.get("ended", ""))
+
+
+def run(
+    problem: Problem, entrant: Entrant, budget: int, seed: int, *, parallel: int = 1, marks: Sequence[int] = (),
+    experience: Sequence[Experience] = (),
+) -> Run:  # fmt: skip
+    """Races one entrant once.
+
+    Args:
+        problem: what on.
+        entrant: who.
+        budget: queries; it is what the strategy is told as well.
+        seed: of the search, of ties and of what is drawn of the table.
+        parallel: results awaited at a time; they come in the order of their start.
+        marks: further numbers of queries after which it is asked for its recommendation.
+        experience: of earlier searches, for strategies that learn across them.
+
+    Raises:
+        InvalidConfig: the strategy does not serve this space, or has no such options.
+        StrategyFailed: it raised.
+    """
+    at = {m for m in (*MARKS, *marks, budget) if m <= budget}
+    if entrant.kind == "order":
+        return _by_size(problem, ORDERS[entrant.name], budget, seed)
+    if entrant.kind == "peer":
+        from engine.arena import peers
+
+        return peers.run(problem, entrant.name, budget, seed, parallel)
+    return _search(problem, conductor_of(problem, entrant, budget, seed, parallel, experience), seed, at)
+
+
+class TableContext(Context):
+    """A search's context that also knows which architectures have no row: skipping them costs nothing."""
+
+    problem: Problem
+
+    def why_not(self, architecture: Architecture) -> str | None:
+        """As everywhere, or that the table has no such row."""
+        if architecture.key not in self.problem.row_of:
+            return "not in the table"
+        return super().why_not(architecture)
+
+
+def conductor_of(
+    problem: Problem, entrant: Entrant, budget: int, seed: int, parallel: int = 1,
+    experience: Sequence[Experience] = (),
+) -> Conductor:  # fmt: skip
+    """The conductor of a search on a problem's space.
+
+    Raises:
+        InvalidConfig: see `run`.
+    """
+    config = SearchConfig.parse(
+        {
+            "name": f"{entrant.label} in the arena",
+            "strategy": {"name": entrant.name, **entrant.options},
+            "evaluator": {"name": "tabular"},
+            "limits": dict(problem.limits),
+            "duplicates": entrant.duplicates,
+            "budget": {"trials": budget, "epochs": 1},
+            "parallelism": parallel,
+            "seed": seed,
+            "final": {"enabled": False},
+        }
+    )
+    context = TableContext(
+        space=problem.space,
+        objectives=config.objectives,
+        limits=config.limits,
+        budget=config.budget,
+        parallelism=config.parallelism,
+        seed=config.seed,
+        max_fidelity=config.budget.epochs,
+        duplicates=config.duplicates,
+        experience=experience,
+    )
+    context.problem = problem
+    strategy_class = catalog.get("strategy", entrant.name)
+    if (reason := strategy_class.supports(problem.space, config.objectives)) is not None:
+        raise InvalidConfig([(("strategy", "name"), reason)])
+    schedule = catalog.get("schedule", "full")(config.options("schedule"), config.budget.epochs, 1)
+    return Conductor(config, context, strategy_class(config.options("strategy"), context), schedule)
+
+
+def _search(problem: Problem, conductor: Conductor, seed: int, marks: set[int]) -> Run:
+    view, out = problem.view(seed), Run(seed)
+    flying: deque[Start] = deque()
+    entry: Edit | Result = Edit("start")
+    while True:
+        began = time.thread_time()
+        conductor.observe(entry)
+        actions = conductor.next_actions()
+        out.ms.append(1000 * (time.thread_time() - began))
+        if len(out.rows) in marks and (best := conductor.strategy.recommend(1)):
+            row = problem.row_of[conductor.history[best[0]].architecture.key]
+            out.recommended[len(out.rows)] = row
+        flying += [a for a in actions if isinstance(a, Start)]
+        if not flying:
+            break
+        start = flying.popleft()
+        row = problem.row_of[start.proposal.architecture.key]
+        out.rows.append(row)
+        cost = {"duration_s": float(problem.seconds[row]), "epochs": 1, "device": "table"}
+        reward = float(view.rewards[row]) / problem.scale
+        entry = Result(start.trial, 1, Report({"accuracy": reward}, 1, "table", seed=seed, cost=cost))
+    # the first call asks for the first query; the last one only tells: one number per query
+    out.ms = [out.ms[0] + out.ms[1], *out.ms[2:]] if out.rows else []
+    if len(out.rows) < conductor.config.budget.trials and conductor.finish is not None:
+        out.ended = conductor.finish.reason
+    return out
+
+
+def _by_size(problem: Problem, cost: str, budget: int, seed: int) -> Run:
+    """Largest first among the rows within the limits, equal ones in an order drawn from the seed."""
+    ties = np.random.default_rng([seed, 0x51E]).permutation(len(problem))
+    sizes = problem.live_macs if cost == "live_macs" else problem.costs[cost]
+    order = np.lexsort((ties, -sizes))
+    rows = [int(i) for i in order[problem.feasible[order]][:budget]]
+    return Run(seed, rows, [0.0] * len(rows))
