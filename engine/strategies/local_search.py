@@ -1,41 +1,48 @@
-"""Local search: change one decision, move at the first improvement (White et al. 2021, "query until lower")."""
+"""Local search: change one decision, move to what is better (White et al. 2021)."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from engine.architecture import Architecture
-from engine.history import TrialEntry, common_level, dominates
-from engine.strategies.base import Context, Exhausted, Proposal, Strategy, Wait
+from engine.architecture import Option
+from engine.history import TrialEntry
+from engine.strategies._climb import Climb
+from engine.strategies.base import Context, Proposal, Wait
 
 if TYPE_CHECKING:
     from engine.config import Budget
-    from engine.evaluation.base import Report
 
 
 class Options(BaseModel):
-    """Where to begin, and again."""
+    """Where to begin, when to move, and where to begin again."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     initial: int = Field(10, ge=1, le=10_000, description="Random networks; the climb starts from the best of them.")
+    move: Literal["first", "best"] = Field(
+        "first",
+        description="first = to the first better neighbour; best = to the best one, once all neighbours are known.",
+    )
     restart: int = Field(1, ge=1, le=10_000, description="Random networks to start again from, after a local optimum.")
 
 
-class LocalSearch(Strategy):
-    """From the best of some random points, try the neighbours in random order and move to the first better one.
+class LocalSearch(Climb):
+    """From the best of some random points, try the neighbours in random order and move to a better one.
 
-    When all neighbours of the centre were tried and none is better, it is a local optimum: start again from the best of
+    White et al. 2021, section 3: with `move` = "first" it queries until there is an improvement (their
+    "query until lower"), with "best" the full neighbourhood (their Algorithm 1), and moves to the best of it. When all
+    neighbours of the centre were tried and none is better, it is a local optimum: start again from the best of
     `restart` new random points. A neighbour that was tried before is not tried again; its known value counts (a better
     one is moved to at no cost).
 
     Deviations: several neighbours are under way at a time when trials run in parallel, and any result better than the
-    centre, also of an earlier centre's neighbour, moves it. Before a (re)start, and before a local optimum is declared,
-    it waits for what is under way. With several objectives "better" means: dominates.
+    centre, also of an earlier centre's neighbour or of a person's proposal, moves it (or, with "best", takes part in
+    the choice). Before a (re)start, and before a local optimum is declared, it waits for what is under way. With
+    several objectives "better" means: dominates. Neighbours are made one at a time: a wide space has thousands.
     """
 
     name = "local_search"
@@ -50,94 +57,68 @@ class LocalSearch(Strategy):
 
     def __init__(self, options: BaseModel, context: Context) -> None:
         super().__init__(options, context)
-        self.left = self.options.initial  # random points still to propose in this round
-        self.of = self.options.initial
-        self.round: list[int] = []  # trials told since the round began
-        self.centre: int | None = None
         self.order_seed = 0
         self.position = 0
-        self.optima: list[int] = []
-        self._neighbours: tuple[int, list[Architecture]] | None = None
+        self.better: int | None = None  # the best result better than the centre, not moved to yet
+        self._moves: tuple[int, list[tuple[str, Option]]] | None = None
 
-    def propose(self, number: int, rng: np.random.Generator) -> Proposal | Wait | Exhausted:
-        """A random point of this round, or the next untried neighbour of the centre."""
-        history = self.context.history
+    def _around(self, number: int, seen: set[int]) -> Proposal | Wait | None:
+        """The next untried neighbour; known better ones are moved to on the way."""
         while True:
-            if self.left > 0:
-                return self._random(rng)
-            under_way = self.under_way
-            if self.centre is None:
-                if under_way:
-                    return Wait(
-                        f"the climb starts from the best of {self.of} random networks; {under_way} have no result yet"
-                    )
-                best = self.rank([history[n] for n in self.round])
-                if not best:  # all of them failed
-                    self.left = self.of = 1
-                    continue
-                self._move(best[0].number, number)
-            found = self._next_neighbour(number)
+            found = self._next_neighbour(number, seen)
             if found is not None:
                 return found
-            if under_way:
-                return Wait(f"#{self.centre} may be a local optimum; {under_way} of its neighbours have no result yet")
-            assert self.centre is not None
-            self.optima.append(self.centre)
-            self.left = self.of = self.options.restart
-            self.round, self.centre = [], None
+            if self.under_way:
+                return Wait(
+                    f"#{self.centre} may be a local optimum; {self.under_way} of its neighbours have no result yet"
+                    if self.better is None
+                    else f"the best neighbour of #{self.centre} comes next; {self.under_way} have no result yet"
+                )
+            if self.better is None or self.better in seen:
+                return None
+            self._move(self.better, number)
 
-    def _random(self, rng: np.random.Generator) -> Proposal | Exhausted:
-        found = self.draw(rng)
-        if found is None:
-            return self.nothing_new()
-        self.left -= 1
-        again = f" again, after {len(self.optima)} local {'optimum' if len(self.optima) == 1 else 'optima'}"
-        why = f"random, {self.of - self.left} of {self.of} to start{again if self.optima else ''}"
-        return Proposal(found, why=why, by="random")
+    def _move(self, trial: int, number: int) -> None:
+        super()._move(trial, number)
+        self.order_seed, self.position, self.better = number, 0, None
+        self._moves = None
 
-    def _move(self, trial: int, order_seed: int) -> None:
-        self.centre, self.order_seed, self.position = trial, order_seed, 0
-        self._neighbours = None
-
-    def _ordered(self) -> list[Architecture]:
-        """Neighbours of the centre in this visit's random order."""
+    def _ordered(self) -> list[tuple[str, Option]]:
+        """Moves from the centre in this visit's random order."""
         assert self.centre is not None
-        if self._neighbours is None or self._neighbours[0] != self.centre:
-            around = self.context.space.neighbours(self.context.history[self.centre].architecture)
-            order = np.random.default_rng([self.context.seed, 1, self.order_seed, self.centre]).permutation(len(around))
-            self._neighbours = (self.centre, [around[i] for i in order])
-        return self._neighbours[1]
+        if self._moves is None or self._moves[0] != self.centre:
+            moves = self.context.space.moves(self.context.history[self.centre].architecture)
+            order = np.random.default_rng([self.context.seed, 1, self.order_seed, self.centre]).permutation(len(moves))
+            self._moves = (self.centre, [moves[i] for i in order])
+        return self._moves[1]
 
-    def _next_neighbour(self, number: int) -> Proposal | None:
-        """The next untried neighbour; known better ones are moved to on the way."""
-        history = self.context.history
+    def _next_neighbour(self, number: int, seen: set[int]) -> Proposal | None:
+        space, history = self.context.space, self.context.history
         while self.position < len(self._ordered()):
             assert self.centre is not None
-            architecture = self._ordered()[self.position]
+            seen.add(self.centre)
+            centre = history[self.centre]
+            architecture = space.moved(centre.architecture, *self._ordered()[self.position])
             self.position += 1
-            known = [history[n] for n in self.context.trials_of(architecture) if n != self.centre]
-            better = next((e for e in known if self._better(e, history[self.centre])), None)
+            if architecture == centre.architecture:
+                continue
+            known = self._known(architecture)
+            better = next((e for e in known if e.number not in seen and self._better(e, centre)), None)
             if better is not None:
-                self._move(better.number, number)
+                self._gained(better, number)
             elif not known and self.fresh(architecture):
-                change = self.context.space.describe_change(history[self.centre].architecture, architecture)
-                return Proposal(architecture, parents=(self.centre,), why=f"#{self.centre}: {change}", by=self.name)
+                return self._step(architecture)
         return None
 
-    @staticmethod
-    def _better(a: TrialEntry, b: TrialEntry) -> bool:
-        level = common_level([a, b])
-        return level is not None and dominates(a.values[level], b.values[level])
+    def _gained(self, entry: TrialEntry, number: int) -> None:
+        """Moves at once, or remembers the best for the end of the neighbourhood."""
+        if self.options.move == "first":
+            self._move(entry.number, number)
+        elif self.better is None or self._better(entry, self.context.history[self.better]):
+            self.better = entry.number
 
-    def tell(self, entry: TrialEntry, report: Report) -> None:
-        """A better one becomes the centre."""
-        if report.failure is not None:
-            return
-        if self.centre is None:
-            if len(entry.reports) == 1:
-                self.round.append(entry.number)
-        elif entry.number != self.centre and self._better(entry, self.context.history[self.centre]):
-            self._move(entry.number, self.asked)
+    def _improved(self, entry: TrialEntry) -> None:
+        self._gained(entry, self.asked)
 
     @classmethod
     def sentence(cls, options: BaseModel, budget: Budget) -> str:
@@ -145,35 +126,22 @@ class LocalSearch(Strategy):
         initial: int = getattr(options, "initial", 10)
         if budget.trials <= initial:
             return f"{budget.trials:,} random networks (the climb would start after {initial:,})"
+        moving = ", moving once all of them are known" if getattr(options, "move", "first") == "best" else ""
         return (
-            f"{initial:,} random networks, then {budget.trials - initial:,} times one change to the best so far, "
-            "starting again at a local optimum"
+            f"{initial:,} random networks, then {budget.trials - initial:,} times one change to the best so far"
+            f"{moving}, starting again at a local optimum"
         )
 
     def state(self) -> dict[str, Any]:
-        """Round, centre, and how far its neighbours were tried."""
+        """Beside the climb's: how far the neighbours of the centre were tried."""
         return {
             **super().state(),
-            "left": self.left,
-            "of": self.of,
-            "round": self.round,
-            "centre": self.centre,
             "order_seed": self.order_seed,
             "position": self.position,
-            "optima": self.optima,
+            "better": self.better,
         }
 
     def load(self, state: Mapping[str, Any]) -> None:
         """Takes up a state made by `state`."""
         super().load(state)
-        self.left, self.of, self.round = int(state["left"]), int(state["of"]), list(state["round"])
-        self.centre, self.order_seed, self.position = state["centre"], int(state["order_seed"]), int(state["position"])
-        self.optima = list(state["optima"])
-
-    def views(self) -> dict[str, dict[str, Any]]:
-        """The centre and the last local optima."""
-        history, metric = self.context.history, self.context.objectives[0].metric
-        rows: list[list[Any]] = [["local optimum", n, history[n].metrics().get(metric)] for n in self.optima[-50:]]
-        if self.centre is not None:
-            rows.append(["centre", self.centre, history[self.centre].metrics().get(metric)])
-        return {"climb": {"title": "Climbs", "columns": ["what", "trial", metric], "rows": rows}}
+        self.order_seed, self.position, self.better = int(state["order_seed"]), int(state["position"]), state["better"]
