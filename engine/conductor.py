@@ -353,8 +353,8 @@ class Conductor:
         return self._budget
 
     def views(self) -> dict[str, dict[str, Any]]:
-        """Small tables of strategy and schedule, of bounded size."""
-        return {**self.strategy.views(), **self.schedule.views()}
+        """Small tables of strategy and schedule, of bounded size; those of the schedule are marked `by`."""
+        return {**self.strategy.views(), **{name: {**v, "by": "schedule"} for name, v in self.schedule.views().items()}}
 
     def waiting(self) -> list[dict[str, str]]:
         """What does not go on at this moment, and why."""

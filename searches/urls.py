@@ -56,6 +56,7 @@ urlpatterns = [
     path("searches/<int:id>/trials.csv", trials.export, name="export"),
     path("searches/<int:id>/insight/", insight.insight, name="insight"),
     path("searches/<int:id>/figures/<slug:name>/", figures.figure, name="figure"),
+    path("searches/<int:id>/beliefs/<str:name>/", figures.belief, name="belief"),
     path("searches/<int:id>/parts/<slug:tab>/", overview.parts, name="parts"),
     path("searches/<int:id>/pictures/<int:number>/", overview.winner_picture, name="picture"),
     path("searches/<int:id>/minis/", minis.minis, name="minis"),

@@ -59,7 +59,10 @@ def bars(x: str, y: str, *, series: str | None = None) -> dict[str, Any]:
 
 
 def tree(node: str, parent: str, *, value: str | None = None) -> dict[str, Any]:
-    """Who came from whom: trial numbers; `value` places a node in height (else its generation does)."""
+    """Who came from whom: trial numbers, a row for each parent; a first ancestor has a row without one.
+
+    `value` places a node in height (else its generation does).
+    """
     return {"kind": "tree", "node": node, "parent": parent, "value": value}
 
 

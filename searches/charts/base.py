@@ -57,6 +57,7 @@ class Figure:
         notes: facts for the caption beside the heading, e.g. `{"below": 5, "floor": 94}`.
         empty: said instead of a chart while there is nothing to draw.
         small: layout that replaces its own where the chart is narrow.
+        only_table: nothing is drawn, the table stands in its place.
     """
 
     data: list[dict[str, Any]]
@@ -67,6 +68,7 @@ class Figure:
     notes: dict[str, Any] = field(default_factory=dict)
     empty: str = ""
     small: dict[str, Any] = field(default_factory=dict)
+    only_table: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """JSON as `static/js/core/charts.js` reads it.
@@ -86,6 +88,8 @@ class Figure:
         }
         if self.empty:
             out["empty"] = self.empty
+        if self.only_table:
+            out["only_table"] = True
         notes = layout.get("annotations") or []
         short = [_shortened(n) for n in notes]
         if any(short):
@@ -199,6 +203,24 @@ def apart(items: Sequence[T], place: Callable[[T], tuple[float, float]], dx: flo
         if all(abs(x - a) >= dx or abs(y - b) >= dy for a, b in map(place, kept)):
             kept.append(item)
     return kept
+
+
+def moved_apart(ends: Sequence[float], axis: Axis | None, plot: int) -> list[int]:
+    """Pixels by which labels at line ends are moved apart (12 px text, `plot` px of height)."""
+    if not ends:
+        return []
+    low, high = (axis.floor, axis.ceiling) if axis else (min(ends), max(max(ends), min(ends) + 1e-6))
+    scale = plot / max(high - low, 1e-6)
+    order = sorted(range(len(ends)), key=lambda i: -ends[i])
+    moved: dict[int, float] = {}
+    before: float | None = None
+    for i in order:
+        y = ends[i] * scale
+        y = y if before is None else min(y, before - 15)
+        moved[i] = y - ends[i] * scale
+        before = y
+    lift = -sum(moved.values()) / len(moved) / 2
+    return [round(moved[i] + lift) for i in range(len(ends))]
 
 
 def note(x: float, y: float, text: str, *, colour: str = "ink-2", strong: bool = False, **more: Any) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from searches.charts.base import Axis, Figure, accuracy_axis, escape, note, percent, rule
+from searches.charts.base import Axis, Figure, accuracy_axis, escape, moved_apart, note, percent, rule
 
 DASHES = ("solid", "dash", "dot", "dashdot")
 
@@ -85,7 +85,7 @@ def learning_curves(
             }
         )
     notes = []
-    moved = _spread([values(c)[-1] if c.points else 0.0 for c in chosen], axis, height - 56)
+    moved = moved_apart([values(c)[-1] if c.points else 0.0 for c in chosen], axis, height - 56)
     last_epoch = max((c.points[-1][0] for c in [*chosen, *others] if c.points), default=1)
     for i, curve in enumerate(chosen):
         data.append(
@@ -162,24 +162,6 @@ def running_curves(running: Sequence[Curve], finished: Sequence[Curve]) -> Figur
         summary=f"Learning curves of {len(running)} running trials.",
         notes={"band": band},
     )
-
-
-def _spread(ends: Sequence[float], axis: Axis | None, plot: int) -> list[int]:
-    """Pixels by which labels at line ends are moved apart (12 px text, `plot` px of height)."""
-    if not ends:
-        return []
-    low, high = (axis.floor, axis.ceiling) if axis else (min(ends), max(max(ends), min(ends) + 1e-6))
-    scale = plot / max(high - low, 1e-6)
-    order = sorted(range(len(ends)), key=lambda i: -ends[i])
-    moved: dict[int, float] = {}
-    before: float | None = None
-    for i in order:
-        y = ends[i] * scale
-        y = y if before is None else min(y, before - 15)
-        moved[i] = y - ends[i] * scale
-        before = y
-    lift = -sum(moved.values()) / len(moved) / 2
-    return [round(moved[i] + lift) for i in range(len(ends))]
 
 
 def trial_curve(

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from searches.charts import family
 from searches.charts.base import (
     MANY,
     MAX_POINTS,
@@ -254,13 +255,8 @@ def genealogy(trials: Sequence[TrialRow], *, lineage: Sequence[int], whole: bool
         sample = {t.number for t in thin(inside, lambda t: t.accuracy or 0, MANY)} | line
         inside = [t for t in inside if t.number in sample]
     place: Mapping[int, TrialRow] = {t.number: t for t in inside}
-    edges_x: list[Any] = []
-    edges_y: list[Any] = []
-    for t in inside:
-        for p in t.parents:
-            if p in place:
-                edges_x += [p, t.number, None]
-                edges_y += [percent(place[p].accuracy or 0), percent(t.accuracy or 0), None]
+    spots = {t.number: (float(t.number), percent(t.accuracy or 0)) for t in inside}
+    pairs = family.edges(spots, ((p, t.number) for t in inside for p in t.parents), faint=len(inside) > 200)
     chain = [place[n] for n in lineage if n in place]
     low = [t for t in trials if t.state in ("pruned", "failed")]
     first = next((t.number for t in trials if t.parents), None)
@@ -276,16 +272,8 @@ def genealogy(trials: Sequence[TrialRow], *, lineage: Sequence[int], whole: bool
         return "role:st-running" if t.state != "completed" else "role:ink-3" if t.at_random else "role:bg"
 
     data: list[dict[str, Any]] = [
-        {
-            "type": "scatter", "mode": "lines", "x": edges_x, "y": edges_y,
-            "line": {"width": 1, "color": "role:ghost"}, "hoverinfo": "skip",
-            "opacity": 0.6 if len(inside) > 200 else 1,
-        },
-        {
-            "type": "scatter", "mode": "lines", "x": [t.number for t in chain],
-            "y": [percent(t.accuracy or 0) for t in chain],
-            "line": {"width": 2.5, "color": "role:accent"}, "hoverinfo": "skip",
-        },
+        pairs,
+        family.line_of(spots, lineage),
         {
             "type": "scatter",
             "mode": "markers",
@@ -341,5 +329,5 @@ def genealogy(trials: Sequence[TrialRow], *, lineage: Sequence[int], whole: bool
         columns=["trial", "parents", "validation accuracy, %", "why proposed"],
         rows=[[t.label, ", ".join(f"#{p}" for p in t.parents), percent(t.accuracy or 0), t.why] for t in chain[::-1]],
         empty="" if inside else "The first result appears here.",
-        notes={"edges": len(edges_x) // 3},
+        notes={"edges": len(pairs["x"]) // 3},
     )

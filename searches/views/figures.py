@@ -11,8 +11,10 @@ from django.views.decorators.http import require_GET
 
 from searches.charts import curves, insight, options, progress
 from searches.charts.base import Figure
+from searches.charts.beliefs import belief as belief_figure
 from searches.models import Search, Trial
 from searches.selectors import overview, trials
+from searches.selectors.beliefs import belief_view
 from searches.selectors.searches import search_get
 from searches.views.trials import chosen_numbers
 
@@ -120,7 +122,24 @@ def figure(request: HttpRequest, id: int, name: str) -> JsonResponse:
     make = FIGURES.get(name)
     if make is None:
         raise Http404(f"no figure is called {name}")
+    return _answer(make(request, search_get(user=request.user, id=id)))
+
+
+@require_GET
+@gzip_page
+def belief(request: HttpRequest, id: int, name: str) -> JsonResponse:
+    """One view of what the strategy believes."""
     search = search_get(user=request.user, id=id)
-    answer = JsonResponse(make(request, search).to_json())
+    view = belief_view(search, name)
+    if view is None:
+        raise Http404(f"the strategy shows nothing called {name}")
+    line = []
+    if (view.get("chart") or {}).get("kind") == "tree":
+        line = trials.lineage(search, search.best.number if search.best else None)
+    return _answer(belief_figure(view, whole=_whole(request), lineage=line))
+
+
+def _answer(figure: Figure) -> JsonResponse:
+    answer = JsonResponse(figure.to_json())
     answer["Cache-Control"] = "private, no-cache"
     return answer

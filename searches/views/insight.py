@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_GET
@@ -11,7 +9,6 @@ from django.views.decorators.http import require_GET
 from searches.models import Search
 from searches.selectors import trials as read
 from searches.selectors.searches import search_get
-from searches.templatetags.page import is_number
 from searches.views.figures import OPTION_PARTS
 from searches.views.overview import page_context
 
@@ -24,11 +21,9 @@ def insight(request: HttpRequest, id: int) -> HttpResponse:
     steps = {t.number: t for t in search.trials.filter(number__in=line).only("search", "number", "why", "name")}
     asked = request.GET.get("part", "")
     part = asked if asked in OPTION_PARTS else ""
-    views = [_table(name, v) for name, v in (search.views or {}).items() if v.get("rows")]
     context = {
         **page_context(search, "insight"),
         "lineage": [steps[n] for n in line if n in steps][-8:],
-        "views": views,
         "parts": _parts(part, search),
         "part": part,
     }
@@ -41,15 +36,3 @@ def _parts(chosen: str, search: Search) -> list[tuple[str, str, bool]]:
     if not any(recipe.values()):
         return []
     return [(v, words, v == chosen) for v, words in (("", "all"), ("network", "network"), ("recipe", "recipe"))]
-
-
-def _table(name: str, view: dict[str, Any]) -> dict[str, Any]:
-    """A table of the strategy's or the schedule's own; a column of numbers stands at the right, its head too."""
-    rows = view["rows"][:50]
-    right = [all(is_number(row[i]) for row in rows) for i in range(len(view["columns"]))]
-    return {
-        "name": name,
-        "title": view.get("title", name),
-        "head": list(zip(view["columns"], right, strict=True)),
-        "rows": [list(zip(row, right, strict=True)) for row in rows],
-    }

@@ -20,13 +20,14 @@ from engine.network.picture import picture
 from engine.spaces.base import make_space
 from searches.models import Search, Trial
 from searches.selectors import overview as read
+from searches.selectors.beliefs import beliefs_of, strategy_sentence
 from searches.selectors.searches import search_get, trial_get
 
 #: parts of the page by the tab that has them; each is a template and carries data-part in the page
 PARTS = {
     "overview": ("status", "answer", "facts", "acts", "winner", "running", "waiting"),
     "trials": ("status", "answer", "facts", "acts"),
-    "insight": ("status", "answer", "facts", "acts"),
+    "insight": ("status", "answer", "facts", "acts", "beliefs", "held"),
 }
 
 
@@ -55,8 +56,13 @@ def page_context(search: Search, tab: str) -> dict[str, Any]:
     context = read.page(search)
     strip = context["ticks"]
     left = context["standing"].left
+    views = beliefs_of(search) if tab == "insight" else []
     return {
         **context,
+        "beliefs": [v for v in views if v.by == "strategy"],
+        "held": [v for v in views if v.by != "strategy"],
+        "sentence": strategy_sentence(search) if views else "",
+        "views_json": json.dumps({v.id: v.digest for v in views}),
         "tab": tab,
         "ticks_json": json.dumps(strip if strip is not None else None),
         "shares_json": json.dumps(context["shares"]),
@@ -94,7 +100,9 @@ def detail(request: HttpRequest, id: int) -> HttpResponse:
 
 @require_GET
 def parts(request: HttpRequest, id: int, tab: str) -> JsonResponse:
-    """The parts of a tab as they are now: {"seq", "title", "workers", "ticks", "shares", "parts", "winner"}."""
+    """The parts of a tab as they are now: {"seq", "state", "title", "workers", "ticks", "shares", "winner", "views",
+    "parts"}; "views" holds a number for each chart of what the strategy believes; it changes when the chart has to.
+    """
     search = search_get(user=request.user, id=id)
     if tab not in PARTS:
         raise Http404(f"no tab is called {tab}")
@@ -111,6 +119,7 @@ def parts(request: HttpRequest, id: int, tab: str) -> JsonResponse:
             "ticks": context["ticks"],
             "shares": context["shares"],
             "winner": search.best.number if search.best else None,
+            "views": json.loads(context["views_json"]),
             "parts": html,
         }
     )

@@ -7,6 +7,7 @@
      table         the same data for reading; made from the traces where it is missing
      small         laid over data / layout (by index, deep) where the chart is narrower than 480 px
      empty         said instead of a chart while there is nothing to draw
+     only_table    nothing is drawn: the table stands in the chart's place
 
    mountAll(root)            every [data-figure] under root; call once per page, and again for parts that htmx brings
    mount(element) -> Chart   .refresh() fetches again and redraws, .show(url) another address, .set(figure) without a request,
@@ -67,7 +68,7 @@ class Chart {
 
   onResize() {
     const width = this.element.clientWidth;
-    if (!this.drawnWidth || Math.abs(width - this.drawnWidth) < 2) return;
+    if (!width || !this.drawnWidth || Math.abs(width - this.drawnWidth) < 2) return;
     if (this.visible) this.redraw();
     else this.dirty = true;
   }
@@ -123,8 +124,17 @@ class Chart {
       this.dirty = true;
       return;
     }
+    if (!this.element.clientWidth) { // hidden for now: drawn when it is seen
+      this.dirty = true;
+      return;
+    }
     this.dirty = false;
     const { figure } = this;
+    this.element.classList.toggle("only-table", Boolean(figure.only_table && !figure.empty));
+    if (figure.only_table && !figure.empty) {
+      this.showTable(figure);
+      return;
+    }
     if (!figure.data?.length) {
       this.say(figure.empty || "Nothing to draw yet.", "empty");
       return;
@@ -167,12 +177,24 @@ class Chart {
     this.fillTable();
   }
 
+  showTable(figure) {
+    if (this.note) this.note.hidden = true;
+    this.plot.hidden = true;
+    this.details.hidden = false;
+    this.details.open = true;
+    this.fillTable();
+    this.element.dataset.state = "drawn";
+    this.element.dispatchEvent(new CustomEvent("chart:drawn", { bubbles: true }));
+    this.summary.textContent = figure.summary || "";
+    this.summary.hidden = !figure.summary;
+  }
+
   fillTable() {
     if (!this.details.open || !this.figure) return;
-    const old = this.details.querySelector(".scroll");
-    const table = h("div", { class: "scroll", tabindex: "0" }, tableOf(this.figure));
-    if (old) old.replaceWith(table);
-    else this.details.append(table);
+    const table = tableOf(this.figure);
+    const old = this.details.querySelector(".scroll"); // keeps how far somebody has scrolled
+    if (old) old.replaceChildren(table);
+    else this.details.append(h("div", { class: "scroll", tabindex: "0" }, table));
   }
 
   on(name, callback) {

@@ -1,7 +1,7 @@
 /* page.js: the search page of all three tabs. Events come in (core/live.js); what they change is drawn in place:
    progress and curves of running trials at once from the event itself, words and counts by fetching the parts that the server renders,
    charts by fetching their figure again. Nothing moves under the hand: a part is left alone while a menu or field in it is in use. */
-import { $, $$, setText, toast } from "../core/dom.js";
+import { $, $$, h, setText, toast } from "../core/dom.js";
 import { chartOf, mountAll } from "../core/charts.js";
 import { connect, indicator } from "../core/live.js";
 import { drawPicture } from "../core/arch.js";
@@ -26,14 +26,27 @@ function showNotes(chart, element) {
   const notes = chart.figure?.notes || {};
   for (const node of $$(`[data-note-of="${element.id}"]`)) {
     setText(node, node.dataset.note.replace(/\{(\w+)\}/g, (_, name) => (notes[name] ?? 0).toLocaleString("en")));
+    if (node.tagName === "P") node.hidden = !notes.words;
   }
+  showLegend($(`[data-legend-of="${element.id}"]`), notes);
   const chip = $(`[data-range-of="${element.id}"]`);
   if (!chip) return;
   const all = chip.getAttribute("aria-pressed") === "true";
   if (chip.dataset.rangeWords) return;
   chip.hidden = !notes.below && !notes.hidden && !all;
-  if (all) setText(chip, notes.decisions ? `all ${notes.decisions} decisions` : "all shown");
-  else setText(chip, notes.hidden ? `${notes.hidden} more decisions` : `${(notes.below || 0).toLocaleString("en")} below ${notes.floor} %`);
+  const [total, what] = [notes.decisions || notes.total, notes.what || "decisions"];
+  if (all) setText(chip, total ? `all ${total} ${what}` : "all shown");
+  else setText(chip, notes.hidden ? `${notes.hidden} more ${what}` : `${(notes.below || 0).toLocaleString("en")} below ${notes.floor} %`);
+}
+
+/** Series in words beside the heading; where they are named at their lines, too, on a phone only. */
+function showLegend(place, { legend = [], legend_narrow: narrow }) {
+  const text = JSON.stringify(legend);
+  if (!place || place.dataset.shown === text) return;
+  place.dataset.shown = text;
+  place.classList.toggle("narrow", Boolean(narrow));
+  place.replaceChildren(...legend.map(([role, name, shape, dash]) =>
+    h("span", { class: `key key-${shape}`, css: { "--c": `var(--${role})` }, dataset: { dash } }, name)));
 }
 
 /** Set one parameter of a chart's address and draw it again. */
@@ -61,14 +74,21 @@ function chooseRange(chip, on) {
   parameter($(`#${chip.dataset.rangeOf}`), "range", on ? "all" : "");
 }
 
-function wireCharts() {
+const wired = new WeakSet();
+function mountCharts() {
   for (const chart of mountAll()) {
+    if (wired.has(chart)) continue;
+    wired.add(chart);
     chart.element.addEventListener("chart:drawn", () => showNotes(chart, chart.element));
     chart.on("click", ({ points }) => {
       const number = points?.[0]?.customdata;
       if (number) location.href = `/searches/${page.dataset.search}/trials/${number}/`;
     });
   }
+}
+
+function wireCharts() {
+  mountCharts();
   document.addEventListener("click", (event) => {
     const range = event.target.closest("[data-range-of]");
     if (range) {
@@ -190,6 +210,27 @@ function copies() {
   }
 }
 
+/** The same winner keeps its drawing, the same view of the strategy its chart with its zoom. */
+function keepDrawn(node, fresh) {
+  for (const name of ["picture", "figure"]) {
+    for (const next of $$(`[data-${name}]`, fresh)) {
+      const old = $$(`[data-${name}]`, node).find((element) => element.dataset[name] === next.dataset[name]);
+      if (old) next.replaceWith(old);
+    }
+  }
+}
+
+/** What the strategy believes is drawn again where it has changed; views come and go while a search runs. */
+let views = JSON.parse(page.dataset.views || "{}");
+function followViews(now) {
+  const before = views;
+  views = now;
+  mountCharts();
+  for (const [id, digest] of Object.entries(now)) {
+    if (id in before && before[id] !== digest) chartOf($(`#${CSS.escape(id)}`))?.refresh();
+  }
+}
+
 const rendered = new Map();
 async function fetchParts() {
   const answer = await fetch(page.dataset.parts, { headers: { Accept: "application/json" }, credentials: "same-origin", cache: "no-store" });
@@ -203,18 +244,13 @@ async function fetchParts() {
     const node = $(`[data-part="${name}"]`);
     const bare = html.replace(/name="csrfmiddlewaretoken" value="[^"]*"/g, "");
     if (!node || rendered.get(name) === bare || busy(node)) continue;
-    if (name === "winner" && rendered.has(name)) {
-      // the same winner keeps its drawing
-      const fresh = document.createElement("div");
-      fresh.innerHTML = html;
-      const [old, next] = [$("[data-picture]", node), $("[data-picture]", fresh)];
-      if (old && next && old.dataset.picture === next.dataset.picture) next.replaceWith(old);
-      node.replaceChildren(...fresh.childNodes);
-    } else {
-      node.innerHTML = html;
-    }
+    const fresh = document.createElement("div");
+    fresh.innerHTML = html;
+    keepDrawn(node, fresh);
+    node.replaceChildren(...fresh.childNodes);
     rendered.set(name, bare);
   }
+  followViews(now.views || {});
   copies();
   showTicks(now.ticks, now.shares);
   setText($("[data-count-trials]"), WORDS.slice(0, 7).reduce((sum, name) => sum + (now.shares[name] || 0), 0).toLocaleString("en"));

@@ -1,8 +1,13 @@
 """The Insight tab."""
 
+import itertools
+import json
+
 import pytest
 from django.urls import reverse
+from django.utils.html import escape
 
+from engine.strategies._views import lines, tree, view
 from searches.models import Trial
 from searches.selectors import trials as read
 
@@ -39,17 +44,76 @@ def test_a_circle_of_parents_ends(seeded):
     assert read.lineage(search, 2) == [1, 2]
 
 
-def test_views_of_a_strategy_are_tables_and_escaped(page, seeded):
+VIEWS = {
+    "population": {"title": "Alive <b>", "columns": ["trial"], "rows": [["<script>x</script>"]] * 70},
+    "empty": {"title": "Nothing yet", "columns": ["a"], "rows": []},
+    "loss": view("Loss", ["step", "loss"], [[1, 2.0], [2, 1.5]], chart=lines("step", "loss"), note="of the controller"),
+    "rungs": {"title": "Rungs", "columns": ["epochs"], "rows": [[3]], "by": "schedule"},
+}
+
+
+@pytest.fixture
+def believing(seeded):
     search = seeded()
-    search.views = {
-        "population": {"title": "Alive <b>", "columns": ["trial"], "rows": [["<script>x</script>"]] * 70},
-        "empty": {"title": "Nothing yet", "columns": ["a"], "rows": []},
-    }
+    search.views = VIEWS
     search.save()
-    text = page_of(page, search)
-    assert "Alive &lt;b&gt;" in text and "<script>x" not in text
-    assert text.count("&lt;script&gt;x") == 50  # no more than a page can show
-    assert "Nothing yet" not in text
+    return search
+
+
+def test_what_the_strategy_believes_comes_first_one_chart_a_view(page, believing):
+    text = page_of(page, believing)
+    assert "What regularized evolution believes" in text and "random networks, then" in text
+    assert "Alive &lt;b&gt;" in text and "of the controller" in text and "Nothing yet" not in text
+    for name in ("population", "loss", "rungs"):
+        assert reverse("searches:belief", args=[believing.pk, name]) in text
+    assert text.index("believes") < text.index("What did the workers do?") < text.index("How the schedule stands")
+    assert text.index("How the schedule stands") < text.index("beliefs/rungs")
+
+
+def test_a_strategy_that_shows_nothing_has_no_heading(page, seeded):
+    assert "believes" not in page_of(page, seeded())
+
+
+def test_a_view_is_answered_as_a_chart_or_as_a_table_and_text_stays_text(page, believing):
+    def answer(name):
+        return page.get(reverse("searches:belief", args=[believing.pk, name]))
+
+    drawn, table = answer("loss").json(), answer("population").json()
+    assert drawn["data"][0]["y"] == [2.0, 1.5] and not drawn.get("only_table")
+    assert table["only_table"] and table["table"]["rows"] == [["<script>x</script>"]] * 70
+    assert answer("nothing").status_code == 404
+
+
+def test_somebody_elses_beliefs_are_not_there(page, seeded, jonas):
+    search = seeded(owner=jonas, n_trials=3)
+    search.views = VIEWS
+    search.save()
+    assert page.get(reverse("searches:belief", args=[search.pk, "loss"])).status_code == 404
+
+
+def test_the_page_learns_which_views_have_changed(page, believing):
+    def parts():
+        return page.get(reverse("searches:parts", args=[believing.pk, "insight"])).json()
+
+    before = parts()
+    assert set(before["views"]) == {"belief-population", "belief-loss", "belief-rungs"}
+    assert f'data-views="{escape(json.dumps(before["views"]))}"' in page_of(page, believing)
+    believing.views = VIEWS | {"loss": VIEWS["loss"] | {"rows": [[1, 2.0], [2, 1.5], [3, 1.1]]}}
+    believing.save()
+    after = parts()
+    assert {k for k in after["views"] if after["views"][k] != before["views"][k]} == {"belief-loss"}
+    assert after["parts"]["beliefs"] == before["parts"]["beliefs"]  # the charts themselves stay where they are
+
+
+def test_trees_draw_the_winners_line(page, believing):
+    child = believing.trials.exclude(parents=[]).filter(state="completed").order_by("-number").first()
+    believing.best = child
+    line = read.lineage(believing, child.number)
+    rows = [[b, a] for a, b in itertools.pairwise(line)]
+    believing.views = {"family": view("Family", ["trial", "parent"], rows, chart=tree("trial", "parent"))}
+    believing.save()
+    found = page.get(reverse("searches:belief", args=[believing.pk, "family"])).json()
+    assert " → ".join(f"#{n}" for n in line) in found["summary"]
 
 
 def test_before_the_first_trial(page, mira, make):
