@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 #: children of the same parents that may turn out not fresh before others are chosen
 REDRAWS = 40
 #: after so many of them in vain one more decision is drawn anew
-PATIENCE = 8
+PATIENCE = 4
 #: rows of a view of people's size
 ROWS = 200
 
@@ -39,6 +39,8 @@ def levels_of(entries: Sequence[TrialEntry]) -> list[Level | None]:
     Where all have a level in common that is the highest common one; else (brackets that begin at different
     fidelities) it lets each be compared with as many as possible.
     """
+    if len({tuple(e.values) for e in entries}) == 1:  # the usual case: all went equally far
+        return [max(entries[0].values, key=level_order, default=None)] * len(entries)
     counts = Counter(level for entry in entries for level in entry.values)
     return [max(e.values, key=lambda v: (counts[v], level_order(v)), default=None) for e in entries]
 

@@ -46,7 +46,7 @@ class AgingNsga2(Population):
     Deviations from both: the combination is ours; each half is as published (syne-tune's multi-objective regularized
     evolution shares the tournament by non-domination, but lets the front die of age). With one objective the elite is
     the best one alone. Crossover is uniform over decisions; children that are not fresh are drawn again, with one
-    more changed decision after every eight attempts. P scales with the budget when left empty. A trial's age is the
+    more changed decision after every four attempts. P scales with the budget when left empty. A trial's age is the
     order of results.
     """
 

@@ -71,7 +71,7 @@ class Genetic(Generations):
 
     Deviations: fitness enters by rank only (fitness-proportionate selection depends on where zero is). A new generation
     is the elite of the old one and the best of the n children, so that the worst children make room for it. Each child
-    is one fresh architecture, drawn again with one more changed decision after every eight vain attempts. Several
+    is one fresh architecture, drawn again with one more changed decision after every four vain attempts. Several
     objectives: rank is by non-domination, then crowding. The size scales with the budget when left empty. Nobody waits
     for a generation to be complete (see `Generations`).
     """

@@ -48,7 +48,7 @@ class Nsga2(Generations):
     not fit whole is cut by crowding distance (III-C).
 
     Deviations: crossover is uniform over decisions (simulated binary crossover is for real numbers). Children that
-    are no fresh architecture are drawn again, with one more changed decision after every eight attempts; the paper
+    are no fresh architecture are drawn again, with one more changed decision after every four attempts; the paper
     measures them again. Ties of the crowded comparison go to the older one, not to chance. Limits on exact costs are
     met by every child, so the paper's constrained domination has nothing to do. N, published as 100 for 25,000
     evaluations (NSGA-Net: 40 for 1,200), scales with the budget when left empty. Nobody waits for a generation to be

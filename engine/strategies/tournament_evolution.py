@@ -46,7 +46,7 @@ class TournamentEvolution(Population):
 
     Deviations: steady state (one child at a time), as Real et al. compare it, where Goldberg and Deb study whole
     generations. The S are distinct. P and S scale with the budget when left empty. A child that is worse than everyone
-    alive is itself the one to die. A child that is not fresh is drawn again, with one more change after every eight
+    alive is itself the one to die. A child that is not fresh is drawn again, with one more change after every four
     attempts, then from another parent, last of all from the prior. With several objectives "worst" and "best" are by
     non-domination, then crowding.
     """
