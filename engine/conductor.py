@@ -12,8 +12,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from engine import catalog, snapshot
 from engine.by_hand import ByHand
 from engine.errors import EngineError, InvalidConfig, StrategyFailed
@@ -22,6 +20,7 @@ from engine.history import ENDED, TrialEntry, TrialState
 from engine.log import Action, Edit, Entry, Finish, Promote, Refuse, Result, Start, Stop, entry_from_json
 from engine.schedules.base import Schedule
 from engine.strategies.base import Arrays, Context, Exhausted, Proposal, Strategy, Wait
+from engine.training.seeds import training_seed
 
 if TYPE_CHECKING:
     from engine.config import SearchConfig
@@ -46,11 +45,6 @@ def _named(who: str) -> Iterator[None]:
         raise
     except Exception as e:
         raise StrategyFailed(f"{who} failed: {type(e).__name__}: {e}") from e
-
-
-def training_seed(seed: int, trial: int, replicate: int = 0) -> int:
-    """Seed of a trial's training, below 2**31: the same wherever and whenever it runs."""
-    return int(np.random.SeedSequence([seed, 0x7261, trial, replicate]).generate_state(1)[0]) >> 1
 
 
 class Conductor:
@@ -373,6 +367,13 @@ class Conductor:
         return out
 
     # -- kept ------------------------------------------------------------------------------------
+    def keeps(self) -> frozenset[int]:
+        """Ended trials whose weights must stay: a later proposal, or a trial under way, may begin with them."""
+        if self.finish is not None:
+            return frozenset()
+        needed = (parent for n in self._running for parent in self.history[n].proposal.depends_on)
+        return frozenset((*self.strategy.keeps(), *needed))
+
     def state(self) -> dict[str, Any]:
         """JSON from which `restore` continues; proposals and reports are not in it (trials and log have them).
 

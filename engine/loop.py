@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,7 +25,7 @@ from engine.conductor import (
     training_seed,
 )  # fmt: skip
 from engine.errors import DataError, EngineError
-from engine.evaluation.base import Emit, Evaluator, Report, Session, Work
+from engine.evaluation.base import Emit, Evaluator, Origin, Report, Session, Work
 from engine.history import TrialEntry
 
 if TYPE_CHECKING:
@@ -136,12 +136,13 @@ def _search(
         out.log.append(entry)
         conductor.observe(entry)
         actions = conductor.next_actions()
+        keeps = conductor.keeps()
         out.actions += actions
         for action in actions:
             match action:
                 case Start() | Promote():
                     queue.append((action.trial, action.fidelity))
-                case Stop():
+                case Stop() if action.trial not in keeps:
                     checkpoints.pop(action.trial, None)
                 case Finish():
                     out.finish = action
@@ -160,16 +161,26 @@ def _search(
         if entry.state != "running":
             continue
         report = _evaluate(
-            config, session, folder / str(number), number, entry, fidelity, checkpoints.get(number), emit
+            config, session, folder / str(number), number, entry, fidelity, checkpoints.get(number), emit,
+            _origin(conductor, entry, checkpoints),
         )  # fmt: skip
         if "checkpoint" in report.artifacts:
             checkpoints[number] = Path(report.artifacts["checkpoint"])
         tell(Result(number, fidelity, report))
 
 
+def _origin(conductor: Conductor, entry: TrialEntry, checkpoints: Mapping[int, Path]) -> Origin | None:
+    """Whose weights a trial begins with, where its proposal says so."""
+    how = entry.proposal.init_from
+    if how is None:
+        return None
+    parent = int(how["trial"])
+    return Origin(how, conductor.history[parent].architecture, checkpoints.get(parent))
+
+
 def _evaluate(
     config: SearchConfig, session: Session, folder: Path, number: int, entry: TrialEntry, fidelity: int,
-    checkpoint: Path | None, emit: Emit | None,
+    checkpoint: Path | None, emit: Emit | None, origin: Origin | None = None,
 ) -> Report:  # fmt: skip
     final = folder.name == "final"
     replicate = entry.proposal.replicate
@@ -182,6 +193,7 @@ def _evaluate(
         folder=folder,
         replicate=replicate,
         checkpoint=checkpoint,
+        origin=origin,
         trial=number,
     )
 

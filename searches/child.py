@@ -46,7 +46,8 @@ def main(conn: Connection, job: Mapping[str, Any]) -> None:
     Args:
         conn: the child's end of the pipe.
         job: config, data_spec, kind, architecture (choices), fidelity, max_fidelity, seed, replicate, trial, folder,
-            checkpoint, extra, report (of the search, for a full training's card).
+            checkpoint, origin (weights to begin with: how, architecture, checkpoint), extra, report (of the search, for
+            a full training's card).
     """
     os.setsid()  # a group of its own: whatever it starts is killed with it
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -101,12 +102,12 @@ def _work(pipe: Pipe, job: Mapping[str, Any]) -> dict[str, Any]:
     from engine.architecture import Architecture
     from engine.config import SearchConfig
     from engine.data.spec import DataSpec
-    from engine.evaluation.base import Work
+    from engine.evaluation.base import Origin, Work
 
     config = SearchConfig.parse(job["config"])
     data = DataSpec.model_validate(job["data_spec"])
     evaluator = catalog.get("evaluator", config.evaluator.name)(config.options("evaluator"))
-    choices = job["architecture"]
+    choices, origin = job["architecture"], job["origin"]
     work = Work(
         kind=job["kind"],
         architecture=None if choices is None else Architecture.of(config.space.name, choices),
@@ -116,6 +117,13 @@ def _work(pipe: Pipe, job: Mapping[str, Any]) -> dict[str, Any]:
         replicate=job["replicate"],
         folder=Path(job["folder"]),
         checkpoint=Path(job["checkpoint"]) if job["checkpoint"] else None,
+        origin=None
+        if origin is None
+        else Origin(
+            origin["how"],
+            Architecture.of(config.space.name, origin["architecture"]),
+            Path(origin["checkpoint"]) if origin["checkpoint"] else None,
+        ),
         trial=job["trial"],
         extra=job["extra"],
     )

@@ -27,6 +27,7 @@ from searches.retrying import persistently
 from searches.scratch import settings_folder
 from searches.services import finals
 from searches.services.checkpoints import checkpoint_fetch, checkpoint_store
+from searches.services.inheriting import origin_fetch
 from searches.services.jobs import (
     ClaimedJob,
     job_checkpoint,
@@ -106,7 +107,8 @@ class ChildRun:
         resume = checkpoint_fetch(name, self.folder / "resume.safetensors") if name else None
         if name and resume is None:
             self.lines.append(("checkpoint", "its checkpoint is gone: trained again from its seed"))
-        process, self.conn = start_child(self._message(resume))
+        origin = origin_fetch(self.job, self.folder) if resume is None else None
+        process, self.conn = start_child(self._message(resume, origin))
         try:
             self._watch(process, self.conn)
         finally:
@@ -115,7 +117,7 @@ class ChildRun:
             self.conn = None
         self._record(process)
 
-    def _message(self, resume: Path | None) -> dict[str, Any]:
+    def _message(self, resume: Path | None, origin: dict[str, Any] | None = None) -> dict[str, Any]:
         job, trial, payload = self.job, self.claimed.trial, self.job.payload
         # what the search has recorded counts on every machine; the folder is for trials that start together on this one
         extra: dict[str, Any] = {
@@ -136,6 +138,7 @@ class ChildRun:
             "trial": trial.number if trial is not None else 0,
             "folder": str(self.folder),
             "checkpoint": str(resume) if resume else None,
+            "origin": origin,
             "extra": extra,
             "quick": payload.get("quick"),
         }
@@ -297,9 +300,11 @@ class ChildRun:
         stored: list[finals.Stored] = []
         if report.failure is None and job.kind == Job.Kind.FINAL:
             stored = finals.final_store(report=report, bundle=bundle)
-        elif report.failure is None and job.fidelity < int(job.payload.get("max_fidelity", job.fidelity)):
+        elif report.failure is None and (
+            job.payload.get("keep") or job.fidelity < int(job.payload.get("max_fidelity", job.fidelity))
+        ):
             self.checkpoint = report.artifacts.get("checkpoint") or self.checkpoint
-            self._save()  # the next rung starts from it
+            self._save()  # the next rung starts from it, or another trial
         persistently(lambda: job_done(job=job, claim=self.claim, report=report, bundle=bundle, stored=stored))
 
 

@@ -50,7 +50,8 @@ class Report:
         n_samples: how many validation samples the bits stand for.
         curve: one row per epoch *of this piece of work*: {"epoch", "loss", "accuracy", "train_loss", ...}.
         seed, replicate: of the training.
-        cost: {"duration_s", "epochs", "samples_per_s", "device", "precision", ...}.
+        cost: {"duration_s", "epochs", "samples_per_s", "device", "precision", ...}; of a trial that was to begin with
+            another one's weights also "inherited" and "inherited_epochs" (see `engine.evaluation.inherited`).
         artifacts: name to path in the work folder ("checkpoint", "weights", ...).
         failure: set instead of metrics when it failed.
     """
@@ -89,6 +90,26 @@ class Report:
 
 
 @dataclass(frozen=True)
+class Origin:
+    """Which weights a piece of work begins with; `engine.evaluation.inherited` carries them over.
+
+    Attributes:
+        how: the proposal's `init_from`.
+        architecture: of the trial that it names.
+        checkpoint: path of that trial's checkpoint; None = its weights are gone.
+    """
+
+    how: Mapping[str, Any]
+    architecture: Architecture
+    checkpoint: Path | None
+
+    @property
+    def trial(self) -> int:
+        """The trial whose weights they are."""
+        return int(self.how["trial"])
+
+
+@dataclass(frozen=True)
 class Work:
     """One piece of work for a session.
 
@@ -99,6 +120,8 @@ class Work:
         max_fidelity: horizon of the learning-rate schedule, fixed for the trial.
         seed, replicate: of the training.
         checkpoint: path of a checkpoint to resume, or None. A missing or broken one is an error, no restart.
+        origin: weights to begin with where there is no checkpoint, or None = from the seed. A session that holds no
+            weights takes no notice.
         folder: where the session may write (`checkpoint.safetensors` and other artifacts).
         trial: the trial's number, for messages.
         extra: kind-specific JSON (preflight: {"architectures": [...]}).
@@ -112,6 +135,7 @@ class Work:
     folder: Path
     replicate: int = 0
     checkpoint: Path | None = None
+    origin: Origin | None = None
     trial: int = 0
     extra: Mapping[str, Any] = field(default_factory=dict)
 

@@ -16,6 +16,7 @@ from engine.architecture import Architecture
 from engine.data import registry
 from engine.data.spec import DataSpec
 from engine.errors import CannotBuild, DataError
+from engine.evaluation import inherited
 from engine.evaluation.base import Emit, Evaluator, Report, Session, ShouldStop, Work
 
 if TYPE_CHECKING:
@@ -113,11 +114,12 @@ class TrainedSession(Session):
         architecture = _given(work)
         device = choose_device()
         arrays = self._load(emit)
-        module = self._fresh(architecture, work.seed, work.replicate)
+        module, beginning = self._begin(work, architecture, emit)
         setting = self._choose(work, architecture, device, emit)
         work.folder.mkdir(parents=True, exist_ok=True)
         with repeatable(device, setting.threads):
             trainer = self._trainer(module, arrays, work, setting)
+            trainer.progress.beginning = beginning
             if work.checkpoint is not None:
                 trainer.restore(work.checkpoint)
             emit({"kind": "phase", "phase": "train"})
@@ -216,6 +218,18 @@ class TrainedSession(Session):
         )
 
     # -- parts --------------------------------------------------------------------------------
+    def _begin(self, work: Work, architecture: Architecture, emit: Emit) -> tuple[nn.Module, inherited.Beginning]:
+        """The network as its training begins, and where its weights come from; a resumed one is filled afterwards."""
+
+        def fresh() -> nn.Module:
+            return self._fresh(architecture, work.seed, work.replicate)
+
+        if work.origin is None or work.checkpoint is not None:
+            return fresh(), {}
+        module, beginning = inherited.begin(work.origin, architecture, self._space, fresh, work.seed)
+        emit({"kind": "log", "what": "weights", "message": inherited.words(beginning)})
+        return module, beginning
+
     def _told(self, emit: Emit, work: Work) -> Emit:
         """Passes events on, and says some epochs in the log: about ten of a whole training, and the last."""
         every = max(1, work.max_fidelity // 10)
@@ -358,6 +372,7 @@ class TrainedSession(Session):
             "device": trainer.device.type,
             "device_model": device_model(trainer.device),
             **trainer.setting.model_dump(),
+            **inherited.cost(p.beginning),
         }
 
     def _out_of_memory(self, error: BaseException, work: Work) -> Report:

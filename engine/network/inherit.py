@@ -28,6 +28,16 @@ def inherit(
         EngineError: a tensor that neither the parent nor the morphism provides, or one of another shape.
     """
     network = build(plan, seed=seed)
+    take_over(network, parent, weights)
+    return network
+
+
+def take_over(network: torch.nn.Module, parent: Mapping[str, Tensor], weights: Mapping[str, Made]) -> None:
+    """The same for a network that is there already, in place.
+
+    Raises:
+        EngineError: as `inherit`; what was taken over before stays.
+    """
     state = network.state_dict()
     unknown = set(weights) - set(state)
     if unknown:
@@ -38,7 +48,6 @@ def inherit(
         if value.shape != fresh.shape:
             raise EngineError(f"{name}: {tuple(value.shape)} was made for the child's {tuple(fresh.shape)}")
         fresh.copy_(value)
-    return network
 
 
 def _make(made: Made, parent: Mapping[str, Tensor], fresh: Tensor, name: str) -> Tensor:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -65,8 +65,8 @@ class Proposal:
         kind: "trial".
         evaluator: name of another evaluator than the search's, or None.
         replicate: 0, or the n-th repeat of an architecture to measure noise (then it is no duplicate).
-        init_from: JSON {"trial", ...}: weights to start from, or None.
-        depends_on: trials that must end first.
+        init_from: JSON {"trial", "how", ...}: weights to start from (`engine.evaluation.inherited`), or None.
+        depends_on: trials with a result whose weights it needs: they stay stored until it has a result, too.
         parents: trials it was made from.
         why: one phrase for people.
         by: the strategy's name, "random", or "you" for what a person proposed.
@@ -208,6 +208,8 @@ class Strategy(ABC):
     or it (or the numbers it was fitted to) is among the arrays.
 
     Attributes:
+        inherits: its proposals may start from the weights of earlier trials (`Proposal.init_from`): the checkpoints of
+            trials are kept at their end then, as long as `keeps` names them.
         group: family, for the form and the docs.
         guide: two sentences for people: what it is good for, and when to take another one; from the benchmarks.
     """
@@ -217,6 +219,7 @@ class Strategy(ABC):
     reference: ClassVar[str] = ""
     group: ClassVar[Group] = "other"
     guide: ClassVar[str] = ""
+    inherits: ClassVar[bool] = False
     Options: ClassVar[type[BaseModel]] = NoOptions
 
     def __init__(self, options: BaseModel, context: Context) -> None:
@@ -256,6 +259,10 @@ class Strategy(ABC):
         entries = [e for e in self.context.history if level is not None and level in e.values]
         return [e.number for e in self.rank(entries)[:k]]
 
+    def keeps(self) -> Collection[int]:
+        """Trials whose weights a proposal to come may start from; of a bounded number, since they fill the storage."""
+        return ()
+
     @property
     def under_way(self) -> int:
         """Trials without a result yet, those proposed in this call of `ask` included."""
@@ -265,7 +272,7 @@ class Strategy(ABC):
     def delegate(self, inner: Strategy, rng: np.random.Generator) -> Proposal | Wait | Exhausted:
         """What another strategy on the same context proposes now, with this proposal's generator.
 
-        `tell` and `state` of the inner one are the caller's business.
+        `tell`, `state` and `keeps` of the inner one are the caller's business.
         """
         inner._batch = self._batch  # nothing twice in one call of `ask`
         answer = inner.propose(inner.asked + 1, rng)

@@ -86,6 +86,7 @@ class Progress:
         target: epochs the current piece of work trains to.
         curve: rows of the current piece of work.
         seconds: spent on the current piece of work, interruptions not counted.
+        beginning: what is to be remembered of the weights it began with; {} = random ones.
     """
 
     epoch: int = 0
@@ -94,6 +95,7 @@ class Progress:
     target: int = 0
     curve: list[dict[str, float]] = field(default_factory=list)
     seconds: float = 0.0
+    beginning: dict[str, Any] = field(default_factory=dict)
 
 
 class Trainer:
@@ -324,6 +326,7 @@ class Trainer:
                 "target": p.target,
                 "curve": p.curve,
                 "seconds": p.seconds,
+                "beginning": p.beginning,
             },
         }
 

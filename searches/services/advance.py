@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import time
 import traceback
+from collections.abc import Collection
 from typing import Any
 
 from django.conf import settings
@@ -22,6 +23,7 @@ from searches.services import finals, states
 from searches.services.conductors import Held, entries_next, load, shelf, trial_values
 from searches.services.enqueue import advance_enqueue, job_enqueue
 from searches.services.events import TRIAL_FIELDS
+from searches.services.inheriting import checkpoints_trim, train_payload
 from searches.services.jsonable import jsonable
 from searches.services.snapshots import Taken, snapshot_add, snapshot_drop, snapshot_take
 from searches.services.writing import Rejected, Write, writing
@@ -130,6 +132,7 @@ def _commit(
     best = conductor.best()
     front = conductor.front()
     waiting = conductor.waiting()
+    keeps = conductor.keeps()
     try:
         with writing(search_id) as write:
             search = write.search
@@ -142,7 +145,9 @@ def _commit(
             _refusals(write, held)
             _starts(write, held, [a for a in actions if isinstance(a, Start)], prepared)
             for action in actions:
-                _act(write, held, action)
+                _act(write, held, action, keeps)
+            if conductor.strategy.inherits:
+                checkpoints_trim(write, conductor.history, keeps)
             if best is not None:
                 _lead(write, held, best.number, front)
             if waiting != search.waiting:
@@ -198,7 +203,7 @@ def _starts(write: Write, held: Held, starts: list[Start], prepared: dict[int, d
             kind=Job.Kind.TRAIN,
             state=Job.State.HELD if paused else Job.State.WAITING,
             fidelity=action.fidelity,
-            payload=_payload(held, action.proposal.replicate),
+            payload=train_payload(held.config, action.proposal.to_json()),
             enqueued_at=None if paused else write.now,
         )
         for trial, action in zip(trials, starts, strict=True)
@@ -209,11 +214,7 @@ def _starts(write: Write, held: Held, starts: list[Start], prepared: dict[int, d
             job_enqueue(job_id=job.pk, claim=job.claim)
 
 
-def _payload(held: Held, replicate: int) -> dict[str, Any]:
-    return {"max_fidelity": held.conductor.context.max_fidelity, "replicate": replicate}
-
-
-def _act(write: Write, held: Held, action: Action) -> None:
+def _act(write: Write, held: Held, action: Action, keeps: Collection[int]) -> None:
     """One action on a trial that exists, or what is said of one that will not."""
     if isinstance(action, Start | Finish):
         return
@@ -231,20 +232,21 @@ def _act(write: Write, held: Held, action: Action) -> None:
             trial_id=trial.pk,
             kind=Job.Kind.TRAIN,
             fidelity=action.fidelity,
-            payload=_payload(held, int(trial.proposal.get("replicate", 0))),
+            payload=train_payload(held.config, trial.proposal),
             checkpoint=before.checkpoint if before else "",
         )
     elif isinstance(action, Stop):
-        trial_stop(write, trial, action.reason, pruned=action.pruned)
+        trial_stop(write, trial, action.reason, pruned=action.pruned, keep=action.trial in keeps)
 
 
-def trial_stop(write: Write, trial: Trial, reason: str, *, pruned: bool = False) -> None:
-    """Ends a trial and its open job; its checkpoints are not needed any more."""
+def trial_stop(write: Write, trial: Trial, reason: str, *, pruned: bool = False, keep: bool = False) -> None:
+    """Ends a trial and its open job; its checkpoints are not needed any more, unless others may begin with them."""
     jobs = list(Job.objects.filter(trial_id=trial.pk, kind=Job.Kind.TRAIN, state__in=Job.OPEN).only("id"))
     states.jobs_cancel(write, jobs, reason)
     state = Trial.State.PRUNED if pruned else Trial.State.CANCELLED
     states.trial_set(write, trial, state=state, reason=reason, ended_at=write.now)
-    states.checkpoints_delete(write, states.of_trial(trial))
+    if not keep:
+        states.checkpoints_delete(write, states.of_trial(trial))
 
 
 def _lead(write: Write, held: Held, best: int, front: list[int]) -> None:

@@ -37,10 +37,11 @@ def checkpoint_store(job: Job, claim: int, path: Path) -> StoredCheckpoint:
 
 def checkpoint_fetch(name: str, target: Path) -> Path | None:
     """Copies a checkpoint to a local path; None if the storage does not have it any more."""
-    if not default_storage.exists(name):
-        return None
     part = target.with_suffix(".part")
-    with default_storage.open(name, "rb") as source, part.open("wb") as sink:
-        shutil.copyfileobj(source, sink)
+    try:
+        with default_storage.open(name, "rb") as source, part.open("wb") as sink:
+            shutil.copyfileobj(source, sink)
+    except FileNotFoundError:
+        return None
     os.replace(part, target)  # noqa: PTH105 - the pair of calls is the point
     return target

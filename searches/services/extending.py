@@ -21,6 +21,7 @@ from engine.config import SearchConfig
 from engine.log import Edit
 from searches.models import Artifact, Job, LogEntry, Point, Search, Trial
 from searches.services.enqueue import job_enqueue
+from searches.services.inheriting import train_payload
 from searches.services.writing import Rejected, Write, writing
 
 _ENDING_EDITS = ("finish", "deadline", "cancel")
@@ -211,7 +212,7 @@ def _jobs_new(write: Write, config: SearchConfig, waiting: list[Trial]) -> None:
             trial=trial,
             kind=Job.Kind.TRAIN,
             fidelity=trial.target_epochs,
-            payload={"max_fidelity": config.budget.epochs, "replicate": trial.proposal.get("replicate", 0)},
+            payload=train_payload(config, trial.proposal),
             enqueued_at=write.now,
         )
         for trial in waiting

@@ -54,8 +54,8 @@ def job_told(
         trial = states.trial_of(write, pk=job.trial_id)
         points_add(write, job, trial, report.curve)
         finals.final_done(write=write, job=job, report=report, bundle=bundle, stored=list(stored))
-        if job.checkpoint:
-            states.checkpoints_delete(write, Q(trial_id=job.trial_id))
+        if job.checkpoint:  # by its name: others may begin with what the search has trained
+            states.checkpoints_delete(write, Q(name=job.checkpoint))
         states.search_settle(write)
     else:
         write.event("job", {"job": job.pk, "kind": job.kind, "state": "failed" if failure else "done"})
@@ -113,7 +113,7 @@ def _trial_told(write: Write, job: Job, report: Report) -> None:
         }
         if job.fidelity >= int(job.payload.get("max_fidelity", job.fidelity)):
             fields |= {"state": Trial.State.COMPLETED, "ended_at": write.now}
-            if job.checkpoint:
+            if job.checkpoint and not job.payload.get("keep"):
                 states.checkpoints_delete(write, Q(trial_id=trial.pk))
         else:
             fields["state"] = Trial.State.PAUSED

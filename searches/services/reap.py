@@ -143,16 +143,17 @@ def events_reap() -> int:
 
 
 def checkpoints_reap() -> int:
-    """Keeps checkpoints within their quota: those of the lowest-ranked trials between rungs go. Returns how many.
+    """Keeps checkpoints within their quota: those of the lowest-ranked resting trials go. Returns how many.
 
-    A trial that is promoted nevertheless is trained again from its seed, to the same result.
+    Resting are trials between rungs (one that is promoted nevertheless is trained again from its seed, to the same
+    result) and ended ones that others may begin with (those begin from their own seed then, and say so).
     """
     stored = Artifact.objects.filter(kind=Artifact.Kind.CHECKPOINT)
     over = (stored.aggregate(n=Sum("bytes"))["n"] or 0) - settings.CHECKPOINT_QUOTA_MB * 2**20
     if over <= 0:
         return 0
     under_way = Job.objects.filter(trial_id=OuterRef("trial_id"), state__in=Job.OPEN)
-    resting = stored.filter(~Exists(under_way), trial__state=Trial.State.PAUSED)
+    resting = stored.filter(~Exists(under_way), trial__state__in=[Trial.State.PAUSED, *Trial.ENDED])
     chosen: dict[int, list[int]] = defaultdict(list)
     ranked = resting.order_by("trial__fidelity", "trial__accuracy", "-trial__number")
     for pk, search_id, n_bytes in ranked.values_list("id", "search_id", "bytes")[:AGAIN]:
