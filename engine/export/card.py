@@ -107,8 +107,10 @@ def model_card(
         f"{measured(final.metrics['accuracy'], n_validation)}"
     )
     if quick is not None and "accuracy" in quick.metrics:
+        inherited = quick.cost.get("inherited_epochs", 0)
+        more = f" on top of {inherited} inherited with its weights" if inherited else ""
         rows.append(
-            f"validation, in the search ({quick.fidelity} epochs) | "
+            f"validation, in the search ({quick.fidelity} epochs{more}) | "
             f"{measured(quick.metrics['accuracy'], quick.n_samples or sizes['validation'])}"
         )
     out += _table(["accuracy", "%", "wrong", "95 % interval (Wilson)"], rows)

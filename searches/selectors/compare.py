@@ -225,6 +225,7 @@ def compare(trials: list[Trial]) -> Comparison:
         rows.append(
             _row("sealed test, after full training, %", columns, tests, lambda v: f"{100 * v:.1f}", relative="points")
         )
+    inherited = [t.cost.get("inherited_epochs", 0) for t in ts]
     rows += [
         _row("multiply-adds, M", columns, [t.n_macs for t in ts], lambda v: f"{v / 1e6:,.2f}", better="low",
              relative="ratio"),
@@ -233,6 +234,7 @@ def compare(trials: list[Trial]) -> Comparison:
         _row("training", columns, [t.duration_s or None for t in ts], clock, better="low"),
         _row("samples/s", columns, [t.cost.get("samples_per_s") for t in ts], lambda v: f"{v:,.0f}", better="high"),
         _row("epochs", columns, [t.fidelity or t.epochs for t in ts], str, warn=True),
+        *([_row("inherited epochs", columns, inherited, str, warn=True)] if any(inherited) else []),
         _row("seed of the search", columns, [c.config.seed for c in columns], str, warn=True),
         _row("data", columns, [c.data.name for c in columns], str, warn=True),
         _row("validation split", columns,
@@ -259,6 +261,7 @@ def compare(trials: list[Trial]) -> Comparison:
 
 _WORDS = {
     "epochs": "Epochs",
+    "inherited epochs": "Inherited epochs",
     "seed of the search": "Seeds",
     "data": "Data sets",
     "validation split": "Splits",
@@ -360,9 +363,15 @@ def accuracies(trial: Trial) -> list[dict[str, Any]]:
         if trial.source == "table":
             line("from the table", "", trial.accuracy, trial.n_samples)
         else:
-            epochs = f"{trial.fidelity:,} epoch{'s' * (trial.fidelity != 1)}"
+            epochs = f"{trial.fidelity:,} epoch{'s' * (trial.fidelity != 1)}{more_epochs(trial)}"
             line("validation, quick score", epochs, trial.accuracy, trial.n_samples, not out)
     return out
+
+
+def more_epochs(trial: Trial) -> str:
+    """What its number of epochs does not tell: " on top of 12 inherited", where it began with trained weights."""
+    n = trial.cost.get("inherited_epochs", 0)
+    return f" on top of {n:,} inherited" if n else ""
 
 
 def ancestry(trial: Trial) -> tuple[list[Trial], list[Trial]]:

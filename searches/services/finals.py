@@ -123,7 +123,7 @@ def _create(write: Write, trial: Trial, config: SearchConfig) -> Job:
                 "fidelity": trial.fidelity,
                 "n_samples": trial.n_samples,
                 "seed": trial.seed,
-                "cost": {"duration_s": trial.duration_s},
+                "cost": {"duration_s": trial.duration_s, "inherited_epochs": trial.cost.get("inherited_epochs", 0)},
             },
         },
     )

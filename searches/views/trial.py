@@ -10,6 +10,7 @@ from django.views.decorators.http import require_GET, require_POST
 from engine.analysis.stats import wilson
 from engine.data.spec import DataSpec
 from engine.errors import EngineError
+from engine.evaluation import inherited
 from engine.spaces.base import make_space
 from searches.charts.curves import trial_curve
 from searches.models import Point, Search, Trial
@@ -50,6 +51,8 @@ def trial_context(shown: Trial) -> dict[str, object]:
         "config": config,
         "answer": answer,
         "accuracies": compare.accuracies(shown),
+        "began_with": inherited.words(shown.cost.get("inherited", {})),
+        "more_epochs": compare.more_epochs(shown),
         "rank": compare.rank_words(shown),
         "choices": choices,
         "line": line,

@@ -211,3 +211,12 @@ def test_names_are_escaped(page, search, three):
 def test_queries_do_not_grow_with_the_columns(n_queries, search):
     found = list(search.trials.filter(state=Trial.State.COMPLETED)[:6])
     assert n_queries(chosen(*found)) <= n_queries(chosen(*found[:2])) <= 12
+
+
+def test_inherited_training_is_warned_of(three):
+    assert not any("nherited" in r.name for r in read.compare(three).rows)
+    three[1].cost = {**three[1].cost, "inherited_epochs": 12}
+    comparison = read.compare(three)
+    (row,) = [r for r in comparison.rows if r.name == "inherited epochs"]
+    assert [c.text for c in row.cells] == ["0", "12", "0"] and row.warn
+    assert "Inherited epochs differ: 0, 12" in comparison.warnings

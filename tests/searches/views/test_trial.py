@@ -134,3 +134,20 @@ def test_no_such_trial(page, seeded, number):
 def test_queries_do_not_grow_with_the_trials(seeded, n_queries):
     few, many = seeded(n_trials=10, seed=1), seeded(n_trials=80, seed=1)
     assert n_queries(address(many.trials.get(number=1))) <= n_queries(address(few.trials.get(number=1))) <= 24
+
+
+def test_weights_it_began_with_stand_beside_its_score(page, seeded):
+    trial = seeded().best
+    trial.cost |= {
+        "inherited": {"trial": 4, "how": "matching", "tensors": 12, "of": 14, "why": ""}, "inherited_epochs": 18,
+    }  # fmt: skip
+    trial.save()
+    text = text_of(page, trial)
+    assert "<dt>began with</dt><dd>12 of 14 tensors from #4</dd>" in text
+    assert "a quick score after 6 epochs on top of 18 inherited" in text
+    assert "6 epochs on top of 18 inherited</span>" in text, "in the table of accuracies, too"
+    gone = {"trial": 4, "how": "seed", "tensors": 0, "of": 14, "why": "the weights of #4 are gone"}
+    trial.cost |= {"inherited": gone, "inherited_epochs": 0}
+    trial.save()
+    text = text_of(page, trial)
+    assert "<dd>from its seed: the weights of #4 are gone</dd>" in text and "on top of" not in text
