@@ -17,19 +17,21 @@ from typing import Any
 
 from engine.errors import InvalidConfig
 
-#: kind -> (package, module of the base class, base class)
+#: kinds that a search names; kind -> (package, module of the base class, base class)
 KINDS = {
     "space": ("engine.spaces", "engine.spaces.base", "SearchSpace"),
     "strategy": ("engine.strategies", "engine.strategies.base", "Strategy"),
     "schedule": ("engine.schedules", "engine.schedules.base", "Schedule"),
     "evaluator": ("engine.evaluation", "engine.evaluation.base", "Evaluator"),
 }
+#: kinds that strategies choose themselves
+INNER = {"predictor": ("engine.predictors", "engine.predictors.base", "Predictor")}
 
 
 @cache
 def plugins(kind: str) -> dict[str, type[Any]]:
     """All plug-ins of a kind by name, sorted by name."""
-    package_name, base_module, base_name = KINDS[kind]
+    package_name, base_module, base_name = {**KINDS, **INNER}[kind]
     base = getattr(importlib.import_module(base_module), base_name)
     found: dict[str, type[Any]] = {}
     for module_name in _modules(package_name):

@@ -87,14 +87,18 @@ class Candidates:
     """The candidates of one strategy: fresh, within the limits, no two of one class.
 
     Attributes:
-        listed: every class of the space, or None where it is too large to be listed.
+        listed: every class of the space, or None where it is too large to be listed (or not meant to be).
+
+    Args:
+        strategy: whose candidates they are.
+        most: spaces of more architectures are not listed; 0 = never list.
     """
 
-    def __init__(self, strategy: Strategy) -> None:
+    def __init__(self, strategy: Strategy, most: int = LISTED) -> None:
         self.strategy = strategy
         self.context: Context = strategy.context
         space = self.context.space
-        self.listed: Classes | None = classes(space) if space.size() <= LISTED else None
+        self.listed: Classes | None = classes(space) if space.size() <= most else None
         self._seen = 0  # trials of the history that are marked
         if self.listed is not None:
             self.open = np.ones(len(self.listed.architectures), dtype=bool)  # within the limits and never tried
