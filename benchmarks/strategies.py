@@ -4,6 +4,7 @@
     python -m benchmarks.strategies --strategies all --peers optuna-tpe --seeds 200 --minutes 60 --json out.json
     python -m benchmarks.strategies --limit 'flops_c10<=p50' --strategies auto,random,'local_search:{"start": 5}'
     python -m benchmarks.strategies --macro              # NAS-Bench-Macro, reward one seed, report the other two
+    python -m benchmarks.strategies --synthetic cell-pairs    # a formula with a known optimum, no table
     python -m benchmarks.strategies --csv FILE --space nasbench201 --key ops --reward A,B --report A,B
 
 Every run goes through the same conductor as the product. A query is a row as written; repeats of a row are free, and a
@@ -33,7 +34,7 @@ from typing import Any
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # two processes of one thread each
 
 from benchmarks._expected import EXPECTED
-from engine.arena import cache, entrants, race, score, tables
+from engine.arena import cache, entrants, race, score, synthetic, tables
 from engine.arena.entrants import Entrant
 from engine.arena.problem import Problem
 from engine.errors import EngineError
@@ -65,6 +66,7 @@ def parser() -> argparse.ArgumentParser:
     )
     out.add_argument("--csv", type=Path, help="table, .csv or .csv.gz (default: NAS-Bench-201)")
     out.add_argument("--macro", action="store_true", help="NAS-Bench-Macro instead of NAS-Bench-201")
+    out.add_argument("--synthetic", choices=synthetic.LANDSCAPES, help="a formula instead of a table")
     out.add_argument("--space", help="search space of its keys; `mobile` without options is NAS-Bench-Macro's")
     out.add_argument("--space-options", type=json.loads, help="JSON with options of the space")
     out.add_argument("--shape", default="3,32,32", help="shape of one sample (default: CIFAR's)")
@@ -101,6 +103,9 @@ def problem_of(args: argparse.Namespace) -> Problem:
     if args.quick:
         args.seeds = min(args.seeds, 10)
         args.budget = ",".join(b for b in args.budget.split(",") if int(b) <= 50) or "20"
+    if args.synthetic:
+        args.space, args.reward, args.report = args.synthetic, "accuracy", "accuracy"
+        return synthetic.problem(args.synthetic, args.limit, args.permute, args.rename)
     reward, report = args.reward.split(","), args.report.split(",")
     shape = tuple(int(x) for x in args.shape.split(","))
     return tables.load(
@@ -131,9 +136,13 @@ def entrants_of(args: argparse.Namespace, problem: Problem) -> list[Entrant]:
 
 
 # -- running ------------------------------------------------------------------------------------------
-def _one(entrant: Entrant, budget: int, seed: int, parallel: int, marks: tuple[int, ...]) -> race.Run:
+def _one(entrant: Entrant, budget: int, seed: int, parallel: int, marks: tuple[int, ...]) -> race.Run | str:
+    """A run, or why there is none: whatever one strategy raises must not end the others' hour."""
     assert _PROBLEM is not None
-    return race.run(_PROBLEM, entrant, budget, seed, parallel=parallel, marks=marks)
+    try:
+        return race.run(_PROBLEM, entrant, budget, seed, parallel=parallel, marks=marks)
+    except Exception as e:
+        return f"{type(e).__name__}: {e}"
 
 
 Job = tuple[cache.Results, Entrant, int, int]
@@ -161,7 +170,7 @@ def run_all(args: argparse.Namespace, problem: Problem, jobs: list[Job], budgets
     _PROBLEM = problem
     problem.row_of, problem.classes, problem.feasible  # noqa: B018 - computed once, before the workers fork
     broken: dict[str, str] = {}
-    flying: dict[Future[race.Run], Job] = {}
+    flying: dict[Future[race.Run | str], Job] = {}
     end = time.monotonic() + 60 * args.minutes if args.minutes else float("inf")
     todo, done, total, said = iter(jobs), 0, len(jobs), time.monotonic()
     with ProcessPoolExecutor(args.processes, mp_context=multiprocessing.get_context("fork")) as pool:
@@ -175,14 +184,14 @@ def run_all(args: argparse.Namespace, problem: Problem, jobs: list[Job], budgets
             if not flying:
                 return broken
             for future in wait(flying, return_when=FIRST_COMPLETED).done:
-                kept, entrant, _, _ = flying.pop(future)
+                kept, entrant, _, seed = flying.pop(future)
                 done += 1
-                try:
-                    kept.add(future.result())
-                except EngineError as e:
-                    if entrant.label not in broken:
-                        print(f"failed: {entrant.label}: {e}", file=sys.stderr)
-                    broken[entrant.label] = str(e)
+                told = future.result()
+                if isinstance(told, race.Run):
+                    kept.add(told)
+                elif entrant.label not in broken:
+                    broken[entrant.label] = told
+                    print(f"failed: {entrant.label}, seed {seed}: {told}", file=sys.stderr)
             if time.monotonic() - said > 20:
                 said = time.monotonic()
                 print(f"{done:,} of {total:,} runs", file=sys.stderr)
@@ -274,7 +283,7 @@ def show(args: argparse.Namespace, out: dict[str, Any]) -> None:
 def main(argv: list[str]) -> list[dict[str, Any]]:
     """Runs what is missing and prints; returns one row per entrant."""
     args = parser().parse_args(argv)
-    if args.csv is None and not (MACRO if args.macro else NASBENCH201)["csv"].exists():
+    if args.csv is None and not args.synthetic and not (MACRO if args.macro else NASBENCH201)["csv"].exists():
         print("skipped: the tables are absent; NASWEB_TEST_DATA names their folder, or give --csv")
         return []
     try:

@@ -15,7 +15,7 @@ from engine.objectives import Objective
 from engine.spaces.base import SearchSpace
 
 Duplicates = Literal["canonical", "written", "allowed"]
-#: orders by exact size, no search: as written, and by live operations only
+#: orders by exact size, no search: as written, and by live operations only (one row a class)
 ORDERS = {"size-written": "n_macs", "size-live": "live_macs"}
 #: samplers of Optuna
 PEERS = ("optuna-tpe", "optuna-gp", "optuna-nsga2")

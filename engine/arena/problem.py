@@ -32,7 +32,8 @@ class View:
         rewards: (n,) what a strategy is told.
         reports: (n,) what it is judged by.
         ties: (n,) distinct ranks drawn for the seed: of two equal rewards the one with the higher rank counts as best.
-        optima: rows with the highest reward of those within the limits.
+        optima: rows with the highest reward of those within the limits; where the problem adds noise of its own, those
+            with the highest report, which is the reward without it.
     """
 
     rewards: Floats
@@ -114,6 +115,14 @@ class Problem:
         return np.array([numbers.setdefault(self.space.canonical_key(a), len(numbers)) for a in self.architectures])
 
     @cached_property
+    def simplest(self) -> NDArray[np.bool_]:
+        """(n,) the rows that stand for their class: the fewest multiply-adds, the first of equal ones."""
+        order = np.lexsort((self.costs["n_macs"], self.classes))
+        out = np.zeros(len(self), dtype=bool)
+        out[order[np.flatnonzero(np.diff(self.classes[order], prepend=-1))]] = True
+        return out
+
+    @cached_property
     def _views(self) -> dict[int, View]:
         return {}
 
@@ -138,7 +147,7 @@ class Problem:
             order = np.random.default_rng([seed, _PERMUTED]).permutation(n)
             rewards, reports = rewards[order], reports[order]
         ties = np.random.default_rng([seed, _TIES]).permutation(n)
-        within = np.where(self.feasible, rewards, -np.inf)
+        within = np.where(self.feasible, reports if self.noise else rewards, -np.inf)
         return View(rewards, reports, ties, np.flatnonzero(within == within.max()))
 
     def described(self) -> dict[str, object]:

@@ -169,9 +169,13 @@ def _search(problem: Problem, conductor: Conductor, seed: int, marks: set[int]) 
 
 
 def _by_size(problem: Problem, cost: str, budget: int, seed: int) -> Run:
-    """Largest first among the rows within the limits, equal ones in an order drawn from the seed."""
+    """Largest first among the rows within the limits, equal ones in an order drawn from the seed.
+
+    By live operations, two rows of one class are one: the simplest writing stands for it.
+    """
+    live = cost == "live_macs"
     ties = np.random.default_rng([seed, 0x51E]).permutation(len(problem))
-    sizes = problem.live_macs if cost == "live_macs" else problem.costs[cost]
-    order = np.lexsort((ties, -sizes))
-    rows = [int(i) for i in order[problem.feasible[order]][:budget]]
+    order = np.lexsort((ties, -(problem.live_macs if live else problem.costs[cost])))
+    raced = problem.feasible & problem.simplest if live else problem.feasible
+    rows = [int(i) for i in order[raced[order]][:budget]]
     return Run(seed, rows, [0.0] * len(rows))

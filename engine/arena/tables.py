@@ -252,7 +252,7 @@ def _decoded(space: SearchSpace, text: str) -> Architecture:
         return Architecture.of(space.name, partial)
 
 
-def limit_of(problem: Problem, table: Columns, limit: str) -> tuple[dict[str, float], str]:
+def limit_of(problem: Problem, table: Columns | None, limit: str) -> tuple[dict[str, float], str]:
     """A limit as a search has it, and in words.
 
     A column is an exact cost where it differs from one (multiply-adds, parameters, activation bytes) by the same
@@ -265,8 +265,10 @@ def limit_of(problem: Problem, table: Columns, limit: str) -> tuple[dict[str, fl
     if found is None:
         raise DataError(f"a limit reads COLUMN<=NUMBER or COLUMN<=p50 (a percentile), received {limit[:60]!r}")
     column, percentile, number = found[1], bool(found[2]), float(found[3])
-    if column not in table.names and column in problem.costs:
+    if column in problem.costs and (table is None or column not in table.names):
         cost, offset, values = column, 0.0, problem.costs[column]
+    elif table is None:
+        raise DataError(f"a limit is on one of {', '.join(problem.costs)}, received {column[:60]!r}")
     else:
         values = table.numbers(column)
         for cost in ("n_macs", "n_params", "activation_bytes"):
