@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import ast
 import hashlib
-import importlib.util
 import json
 import re
 from collections.abc import Iterable
 from functools import lru_cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -129,7 +129,7 @@ def _module(kind: str, name: str) -> str:
 @lru_cache(maxsize=1024)
 def _code(name: str) -> tuple[str, tuple[str, ...], bool]:
     """(digest of a module's code, modules of the engine that it names, whether it imports torch)."""
-    spec = importlib.util.find_spec(name) if re.fullmatch(r"[\w.]+", name) else None
+    spec = find_spec(name) if re.fullmatch(r"[\w.]+", name) else None
     if spec is None or spec.origin is None:
         return "", (), False
     tree = _Bare().visit(ast.parse(Path(spec.origin).read_text()))
@@ -151,7 +151,7 @@ def _code(name: str) -> tuple[str, tuple[str, ...], bool]:
 @lru_cache(maxsize=4096)
 def _exists(name: str) -> bool:
     try:
-        found = importlib.util.find_spec(name)
+        found = find_spec(name)
     except ModuleNotFoundError:  # a name inside a module
         return False
     return found is not None and found.origin is not None

@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.architecture import Architecture
-from engine.arena.liveness import live_macs
 from engine.spaces.base import SearchSpace
 
 Floats = NDArray[np.float64]
@@ -98,7 +97,7 @@ class Problem:
     @cached_property
     def live_macs(self) -> Floats:
         """(n,) multiply-adds on a path from input to output."""
-        return live_macs(self.space, self.architectures)
+        return np.array([self.space.live_costs(a)[1] for a in self.architectures], dtype=float)
 
     @cached_property
     def feasible(self) -> NDArray[np.bool_]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from math import prod
 from typing import Any, Self
@@ -39,7 +39,11 @@ class Renamed(SearchSpace):
         self._listed = dict(listed)  # own decision name -> own options, in their order
         self._old = {new: old for old, new in self._names.items()}
         self._original = {new: key[1] for key, new in self._options.items()}
-        self._scales = {d.name for d in space.all_decisions() if d.ordered}
+        every = space.all_decisions()
+        self._scales = {d.name for d in every if d.ordered}
+        self._place = {d.name: i for i, d in enumerate(every)}
+        self._reordered = list(self._place) != list(order)
+        self._every = [self._outer(every[self._place[name]]) for name in order]
         for attribute in ("summary", "reference", "Options", "unavailable"):
             setattr(self, attribute, getattr(space, attribute))
 
@@ -83,8 +87,8 @@ class Renamed(SearchSpace):
         cache = self._cache("back")
         if arch.key not in cache:
             chosen = self._inner(arch.choices)
-            items = tuple((d.name, chosen[d.name]) for d in self.space.all_decisions() if d.name in chosen)
-            cache[arch.key] = Architecture(self.space.name, items)
+            names = sorted(chosen, key=self._place.__getitem__)
+            cache[arch.key] = Architecture(self.space.name, tuple((n, chosen[n]) for n in names))
         found: Architecture = cache[arch.key]
         return found
 
@@ -94,24 +98,24 @@ class Renamed(SearchSpace):
         return Architecture(self.name, tuple((self._names[old], self._new(old, o)) for old, o in items))
 
     def _outer(self, decision: Decision) -> Decision:
-        offered = {self._new(decision.name, o) for o in decision.options}
-        own = self._names[decision.name]
-        return Decision(own, tuple(o for o in self._listed[own] if o in offered), decision.ordered, "", "")
+        cache = self._cache("outer")
+        key = (decision.name, decision.options)
+        if key not in cache:
+            offered = {self._new(decision.name, o) for o in decision.options}
+            own = self._names[decision.name]
+            cache[key] = Decision(own, tuple(o for o in self._listed[own] if o in offered), decision.ordered)
+        found: Decision = cache[key]
+        return found
 
     # -- the process --------------------------------------------------------------------------
     def _next(self, partial: Mapping[str, Option]) -> Decision | None:
-        chosen = self._inner(partial)
-        every = [d.name for d in self.space.all_decisions()]
-        if list(self._order) == every:
-            decision = self.space.next(chosen)
-        else:  # all decisions always act: what is offered does not depend on the order
-            rest = next((name for name in self._order if name not in chosen), None)
-            decision = None if rest is None else next(d for d in self.space.all_decisions() if d.name == rest)
+        if self._reordered:  # all decisions always act: what is offered does not depend on the order
+            return next((d for d in self._every if d.name not in partial), None)
+        decision = self.space.next(self._inner(partial))
         return None if decision is None else self._outer(decision)
 
     def _all(self) -> list[Decision]:
-        known = {d.name: d for d in self.space.all_decisions()}
-        return [self._outer(known[name]) for name in self._order]
+        return list(self._every)
 
     def restrict(self, allowed: Mapping[str, Sequence[Option]]) -> Self:
         """Narrows the space inside; names stay."""
@@ -140,10 +144,6 @@ class Renamed(SearchSpace):
         """That of the space inside."""
         return self.space.exact_size
 
-    def enumerate(self) -> Iterator[Architecture]:
-        """All, in the order of the space inside."""
-        return map(self.forward, self.space.enumerate())
-
     def _change(self, arch: Architecture, changes: Mapping[str, Option]) -> Architecture:
         return self.forward(self.space._change(self.back(arch), self._inner(changes)))
 
@@ -164,6 +164,9 @@ class Renamed(SearchSpace):
 
     def _costs(self, arch: Architecture) -> Costs:
         return self.space.costs(self.back(arch))
+
+    def _live_costs(self, arch: Architecture) -> tuple[int, int]:
+        return self.space.live_costs(self.back(arch))
 
     def _canonical_key(self, arch: Architecture) -> str:
         return self.space.canonical_key(self.back(arch))

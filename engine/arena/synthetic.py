@@ -138,7 +138,9 @@ def problem(name: str, limit: str = "", permuted: bool = False, renamed: int | N
 def accuracies(listed: Problem, name: str, scape: Landscape) -> Floats:
     """The formula of the module, in percent, shape (rows,)."""
     chosen = np.flatnonzero(listed.simplest)
-    u, v, s = np.empty(chosen.size), np.empty(chosen.size), np.log10(1 + listed.live_macs[chosen])
+    macs = listed.live_macs[chosen]
+    u, v = np.empty(chosen.size), np.empty(chosen.size)
+    s = np.log10(np.maximum(macs, macs[macs > 0].min()))  # where nothing is live: the smallest
     decisions = {d.name: d for d in listed.space.all_decisions()}
     for i, row in enumerate(map(int, chosen)):
         arch = listed.architectures[row]
@@ -157,6 +159,7 @@ def accuracies(listed: Problem, name: str, scape: Landscape) -> Floats:
 
 
 def _standard(x: Floats) -> Floats:
+    """Mean 0, standard deviation 1."""
     spread = float(x.std())
     return (x - x.mean()) / spread if spread else x * 0
 

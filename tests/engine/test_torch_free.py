@@ -13,7 +13,7 @@ import numpy as np
 for name in ("config", "architecture", "objectives", "catalog", "conductor", "network.plan", "network.costs",
              "network.picture", "network.canonical", "network.operations", "data.spec", "evaluation.base"):
     importlib.import_module(f"engine.{name}")
-for package in ("spaces", "strategies", "schedules", "analysis"):
+for package in ("spaces", "strategies", "schedules", "analysis", "arena"):
     module = importlib.import_module(f"engine.{package}")
     for info in pkgutil.iter_modules(module.__path__):
         importlib.import_module(f"engine.{package}.{info.name}")
