@@ -20,8 +20,6 @@ from engine.strategies.base import Arrays, Context, Exhausted, Proposal, Strateg
 if TYPE_CHECKING:
     from engine.evaluation.base import Report
 
-#: drafts of the policy in one proposal; what is known of those that are not fresh is learned
-TRIES = 16
 #: temperatures of the drafts after those, if none was fresh, and how many drafts at each
 FLATTER, AT_EACH = (1.5, 2.0, 4.0, 8.0), 8
 #: snapshots of the probabilities, and rows of progress, that are kept
@@ -37,7 +35,7 @@ class PolicySearch(Strategy):
 
     A draft that is no fresh architecture costs nothing. Where its result is known (the same network was measured, or
     it must not be tried: over a limit, not buildable, which counts as `WORST`) the policy learns from it as from a
-    trial of its own, up to `TRIES` drafts a proposal. A policy that has settled on what was measured is then drawn from
+    trial of its own, up to `tries` drafts a proposal. A policy that has settled on what was measured is then drawn from
     at ever higher temperatures, without learning, and at last the prior decides. Trials of people and of other
     strategies are learned from as if the policy had written them.
 
@@ -45,8 +43,8 @@ class PolicySearch(Strategy):
     and of the passed generators.
     """
 
-    #: drafts that are made at a time
-    together = 1
+    #: drafts of one proposal that are learned from where they are not fresh, and how many are made at a time
+    tries, together = 16, 1
 
     def __init__(self, options: BaseModel, context: Context) -> None:
         super().__init__(options, context)
@@ -93,9 +91,9 @@ class PolicySearch(Strategy):
     def propose(self, number: int, rng: np.random.Generator) -> Proposal | Wait | Exhausted:
         """The first fresh draft; those before it are learned from."""
         drawn = 0
-        while drawn < TRIES:
+        while drawn < self.tries:
             # the first is fresh as a rule: more than one is written only when it was not
-            n = min(self.together if drawn else 1, TRIES - drawn)
+            n = min(self.together if drawn else 1, self.tries - drawn)
             for draft in self._drafts(rng, n, 1.0):
                 if self.fresh(draft.architecture):
                     return self._taken(number, draft, self._why(draft))
