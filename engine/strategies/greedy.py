@@ -42,8 +42,8 @@ class Options(BaseModel):
 class Greedy(Climb):
     """Tries every option of one decision with all others as in the best so far, keeps the best, goes to the next one.
 
-    Cyclic coordinate descent with exact minimisation along each coordinate (Wright 2015, section 1.1; a coordinate is
-    a decision, its line the options on offer). A sweep gives each decision that acts in the centre its turn once,
+    Cyclic coordinate descent with exact minimisation along each coordinate (Wright 2015; a coordinate is a
+    decision, its line the options on offer). A sweep gives each decision that acts in the centre its turn once,
     those that become active in between included. After a sweep without any improvement no single change makes the
     centre better: start again from the best of `restart` random points. A known result is used and not paid for again.
 

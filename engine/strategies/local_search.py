@@ -33,8 +33,8 @@ class Options(BaseModel):
 class LocalSearch(Climb):
     """From the best of some random points, try the neighbours in random order and move to a better one.
 
-    White et al. 2021, section 3: with `move` = "first" it queries until there is an improvement (their
-    "query until lower"), with "best" the full neighbourhood (their Algorithm 1), and moves to the best of it. When all
+    White et al. 2021: with `move` = "first" it queries until there is an improvement (their
+    "query until lower"), with "best" the full neighbourhood, and moves to the best of it. When all
     neighbours of the centre were tried and none is better, it is a local optimum: start again from the best of
     `restart` new random points. A neighbour that was tried before is not tried again; its known value counts (a better
     one is moved to at no cost).
