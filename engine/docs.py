@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
@@ -125,17 +126,32 @@ def strategies_page() -> str:
         lines.append(f"| `{name}` | {' | '.join(cells)} |")
     lines += ["", "## What is refused, and why", ""]
     for name, row in table.items():
-        reasons: dict[str, list[str]] = {}
-        for (space, n), reason in row.items():
-            if reason is not None:
-                reasons.setdefault(reason, []).append(f"`{space}`{'' if row[space, 3 - n] else _ONLY[n]}")
-        for reason, where in reasons.items():
-            unique = list(dict.fromkeys(where))
-            everywhere = len({w.split("`")[1] for w in unique}) == len(spaces)
-            n_only = {w.partition(" (")[2] for w in unique}
-            words = f"every space{' (' + n_only.pop() if n_only != {''} else ''}" if everywhere else ", ".join(unique)
-            lines.append(f"- `{name}`, {words}: {reason}.")
+        for where, reason in refusals(row, quote="`"):
+            lines.append(f"- `{name}`, {where}: {reason}.")
     return "\n".join([*lines, ""])
+
+
+def refusals(row: Mapping[tuple[str, int], str | None], *, quote: str = "") -> list[tuple[str, str]]:
+    """What one strategy's row of `support` refuses: (where, in words; the reason), one pair a reason.
+
+    Args:
+        row: (space, 1 or 2 objectives) -> None, or the reason.
+        quote: stands on both sides of a space's name.
+    """
+    spaces = {space for space, _ in row}
+    reasons: dict[str, list[tuple[str, str]]] = {}
+    for (space, n), reason in row.items():
+        if reason is not None:
+            reasons.setdefault(reason, []).append((space, "" if row[space, 3 - n] else _ONLY[n]))
+    out = []
+    for reason, where in reasons.items():
+        unique = list(dict.fromkeys(where))
+        only = {w for _, w in unique}
+        if {space for space, _ in unique} == spaces and len(only) == 1:
+            out.append((f"every space{only.pop()}", reason))
+        else:
+            out.append((", ".join(f"{quote}{space}{quote}{w}" for space, w in unique), reason))
+    return out
 
 
 _ONLY = {1: " (one objective)", 2: " (several objectives)"}

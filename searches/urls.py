@@ -15,6 +15,7 @@ from searches.views import (
     figures,
     insight,
     listing,
+    methods,
     minis,
     overview,
     spaces,
@@ -34,6 +35,7 @@ urlpatterns = [
     path("searches/<int:id>/edit/", create.edit, name="edit"),
     path("searches/<int:id>/do/<slug:action>/", actions.action, name="action"),
     path("datasets/", datasets.dataset_list, name="datasets"),
+    path("methods/", methods.methods, name="methods"),
     path("workers/", workers.worker_list, name="workers"),
     # -- search spaces
     path("spaces/", spaces.space_list, name="spaces"),

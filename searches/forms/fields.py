@@ -20,7 +20,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 Path = tuple[str | int, ...]
-Kind = Literal["text", "number", "check", "select", "segmented", "checks", "flow", "yaml"]
+Kind = Literal["text", "number", "check", "select", "segmented", "checks", "flow", "yaml", "methods"]
 LONGEST = 2_000  # characters of one typed value
 LONGEST_BLOCK = 200_000  # of one typed block of YAML
 _INT = re.compile(r"[+-]?\d{1,40}")

@@ -9,18 +9,16 @@ from dataclasses import dataclass, replace
 from engine import catalog
 from engine.config import SearchConfig
 from engine.data import registry
-from engine.errors import EngineError
-from engine.spaces.base import make_space
 from searches.forms import fields
 from searches.forms import values as forms_values
 from searches.forms.check import Checked, Problem
 from searches.forms.fields import Choice, Field, Path
+from searches.forms.methods import methods
 from searches.forms.pieces import Fold, Section, model_rows, option_rows, summary_of
 from searches.forms.values import Values
-from searches.forms.words import WRITTEN, about_words, data_short, data_words, first, schedule_words
+from searches.forms.words import WRITTEN, data_short, data_words, first, schedule_words
 
 IN_VIEW = 2  # options of a space that are not folded, where it does not say which
-STRATEGIES = ("regularized_evolution", "random", "local_search", "largest_first")  # in view, in this order
 SCHEDULES = {"successive_halving": "stop weak ones early", "full": "train every network fully"}
 OBJECTIVES = (("accuracy", "maximize"), ("n_macs", "minimize"), ("n_params", "minimize"))
 METRICS = {
@@ -196,13 +194,8 @@ def _space(v: Values, checked: Checked, saved: Sequence[Choice] = ()) -> Section
 
 def _strategy(v: Values, checked: Checked) -> Section:
     now, schedule = str(v["strategy"]["name"]), str(v["schedule"]["name"])
-    plugins = catalog.plugins("strategy")
-    cls = plugins.get(now)
     section = Section("strategy", "Strategy")
-    about = about_words(cls) if cls else ""
-    section.fields.append(
-        Field(("strategy", "name"), "strategy", "select", choices=_strategies(v, checked, now), help=about)
-    )
+    section.fields.append(methods(checked, now))
     schedules = catalog.plugins("schedule")
     ordered = [n for n in SCHEDULES if n in schedules] + [n for n in schedules if n not in SCHEDULES]
     choices = [
@@ -224,28 +217,6 @@ def _strategy(v: Values, checked: Checked) -> Section:
     same.help = "What counts as a duplicate and is not tried twice."
     section.folds = [Fold("fold-strategy", summary_of(folded[:-1]), [*folded, same])]
     return section
-
-
-def _strategies(v: Values, checked: Checked, now: str) -> list[Choice]:
-    known, cannot = [], []
-    plugins = catalog.plugins("strategy")
-    space = objectives = None
-    if checked.config is not None and checked.data is not None and checked.facts is not None:
-        try:
-            space = make_space(checked.config, checked.data)
-            objectives = checked.config.objectives
-        except EngineError:
-            space = None  # said at the space
-    ordered = [n for n in STRATEGIES if n in plugins] + [n for n in plugins if n not in STRATEGIES]
-    for name in ordered:
-        reason = plugins[name].supports(space, objectives) if space is not None and objectives else None
-        label = name.replace("_", " ")
-        choice = Choice(
-            name, f"{label}: {reason}" if reason else label, name == now, bool(reason), plugins[name].summary
-        )
-        (cannot if reason else known).append(choice)
-    choices = known + cannot
-    return choices if any(c.chosen for c in choices) else [*choices, Choice(now, now, True)]
 
 
 def _goal(v: Values) -> Section:

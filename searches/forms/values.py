@@ -21,10 +21,11 @@ Values = dict[str, Any]
 #: models of the parts that are the same for every search
 PARTS: dict[str, type[BaseModel]] = {"training": Recipe, "budget": Budget, "final": Final}
 KINDS = ("space", "strategy", "schedule", "evaluator")
-DEFAULTS = {
+#: what a search means that does not say it
+DEFAULTS: dict[str, str] = {
     "data": "digits",
     "space": "layers",
-    "strategy": "regularized_evolution",
+    "strategy": SearchConfig.model_fields["strategy"].default.name,
     "schedule": "full",
     "evaluator": "trained",
 }
@@ -61,6 +62,11 @@ def default_space(data: DataSpec) -> str:
     return first if first in serving else next(iter(serving), DEFAULTS["space"])
 
 
+def preferred_strategy() -> str:
+    """What a new form offers first; a search that names no strategy means `DEFAULTS` all the same."""
+    return "auto" if "auto" in catalog.plugins("strategy") else DEFAULTS["strategy"]
+
+
 def data_of(values: Values) -> tuple[DataSpec | None, list[tuple[fields.Path, str]]]:
     """The data's spec, with the problems of that part; an evaluator that brings its own data decides."""
     part = values.get("data", {})
@@ -89,7 +95,7 @@ def fresh(*, parallelism: int = 2) -> Values:
     data, _ = data_of({"data": {"name": DEFAULTS["data"]}})
     values: Values = {"schema": SCHEMA, "name": "", "data": {"name": DEFAULTS["data"]}}
     for kind in KINDS:
-        values[kind] = {"name": DEFAULTS[kind]}
+        values[kind] = {"name": preferred_strategy() if kind == "strategy" else DEFAULTS[kind]}
     values["space"] |= suggested(DEFAULTS["space"], data)
     values |= {
         "objectives": [{"metric": "accuracy", "direction": "maximize"}],

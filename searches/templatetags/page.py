@@ -7,6 +7,7 @@ from typing import Any
 from django import template
 
 from searches.charts.insight import clock as clock_words
+from searches.forms.words import in_words
 
 register = template.Library()
 NOTHING = "–"
@@ -45,28 +46,10 @@ def dash(value: Any) -> Any:
 @register.filter
 def words(name: str) -> str:
     """A name of the catalog as words: `regularized_evolution` -> `regularized evolution`."""
-    return name.replace("_", " ")
+    return in_words(name)
 
 
 @register.filter
 def clock(seconds: float | str | None) -> str:
     """`6:17`."""
     return NOTHING if seconds is None or seconds == "" else clock_words(float(seconds))
-
-
-@register.filter
-def is_number(value: object) -> bool:
-    """Whether a cell of a strategy's own table belongs to the right of its column (nothing stands there, too)."""
-    return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
-
-
-@register.filter
-def plain(value: object) -> str:
-    """A cell of a strategy's own table: four digits are enough, nothing is a dash."""
-    if value is None or value == "":
-        return NOTHING
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, float):
-        return f"{value:,.4g}" if abs(value) < 1e4 else f"{value:,.0f}"
-    return f"{value:,}" if isinstance(value, int) else str(value)

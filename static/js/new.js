@@ -37,7 +37,8 @@ const ask = (what, target, swap) => window.htmx.ajax("POST", `${parts}${what}/`,
 const follow = debounce(() => ask("summary", "#what", "outerHTML"), 350);
 
 form.addEventListener("input", (event) => {
-  if (!event.target.matches("[data-swaps]")) follow();
+  if (event.target.matches("[data-find-method]")) find(event.target.value);
+  else if (!event.target.matches("[data-swaps]")) follow();
 });
 form.addEventListener("change", (event) => {
   if (event.target.matches("[data-swaps]")) ask("fields", "#fields", "innerHTML");
@@ -57,17 +58,42 @@ document.addEventListener("htmx:beforeRequest", (event) => {
   });
 });
 
+/* -- finding one of many methods by its name, family, summary, guide or paper -- */
+function find(text) {
+  const words = text.toLowerCase().split(/\s+/).filter(Boolean);
+  let found = 0;
+  for (const family of $$(".methods-list .family")) {
+    const title = $("p", family).textContent;
+    let here = 0;
+    for (const method of $$(".method", family)) {
+      const said = `${title} ${method.textContent}`.toLowerCase();
+      method.hidden = !words.every((word) => said.includes(word));
+      here += method.hidden ? 0 : 1;
+    }
+    family.hidden = here === 0;
+    found += here;
+  }
+  $("[data-found-none]").hidden = found > 0;
+}
+
 /* -- option fields come and go: open folds stay open, the focus stays where it was -- */
 let open = [];
 let focused = "";
+let finding = { text: "", top: 0 };
 document.addEventListener("htmx:beforeSwap", (event) => {
   if (event.detail.target?.id !== "fields") return;
   open = $$("#fields details[open]").map((fold) => fold.id);
   focused = document.activeElement?.id || "";
+  finding = { text: $("[data-find-method]")?.value || "", top: $(".methods-list")?.scrollTop || 0 };
 });
 document.addEventListener("htmx:afterSettle", (event) => {
   if (event.detail.target?.id === "fields") {
     for (const id of open) $(`#${CSS.escape(id)}`)?.setAttribute("open", "");
+    if (finding.text && $("[data-find-method]")) {
+      $("[data-find-method]").value = finding.text;
+      find(finding.text);
+    }
+    if (finding.top) $(".methods-list")?.scrollTo(0, finding.top);
     if (focused) $(`#${CSS.escape(focused)}`)?.focus({ preventScroll: true });
     leaveYaml();
   }

@@ -85,8 +85,26 @@ def test_options_follow_the_space_and_open_folds_stay_open(page):
     wait_for_queries(page)
 
 
+def test_a_method_is_found_behind_all_methods_by_keyboard_and_says_when_to_take_it(page):
+    page.goto("/searches/new/")
+    page.locator("#all-methods > summary").click()
+    page.locator("[data-find-method]").fill("climb savani")  # words of its summary and of its paper
+    expect(page.locator(".methods-list .method:visible")).to_have_count(1)
+    page.locator("#f-strategy-name-local_search").focus()
+    page.keyboard.press("Space")
+    expect(page.locator("#all-methods > summary")).to_contain_text("local search", timeout=15_000)
+    assert page.evaluate("document.activeElement.id") == "f-strategy-name-local_search"
+    expect(page.locator("#f-strategy-name-local_search-about")).to_be_visible()
+    expect(page.locator("[data-find-method]")).to_have_value("climb savani")
+    expect(page.locator(".methods-list .method:visible")).to_have_count(1)
+    page.locator("#all-methods > summary").click()
+    expect(page.locator(".method-chosen")).to_contain_text("White, Nolen and Savani")
+    wait_for_queries(page)
+
+
 def test_yaml_is_pasted_and_a_double_click_makes_one_search(page):
     page.goto("/searches/new/")
+    wait_for_queries(page)  # the summary's answer moves what is clicked
     page.locator("#tab-yaml").click()
     expect(page.locator("#yaml-view")).to_contain_text("name: layers")
     page.locator("[data-yaml-edit]").click()

@@ -28,7 +28,7 @@ export function values(form) {
 }
 
 function show(row, sentences) {
-  const fields = $$(".field, input, select, textarea", row);
+  const fields = $$(".field, input, select, textarea", row).filter((field) => field.name);
   let box = $(".error", row);
   row.classList.toggle("has-error", sentences.length > 0);
   if (!sentences.length) {

@@ -24,7 +24,7 @@ def posted(values, checked):
     for name, value in form.marks.items():
         post[name] = value
     for f in form.every():
-        if f.kind in ("checks", "select", "segmented"):
+        if f.kind in ("checks", "select", "segmented", "methods"):
             post.setlist(f.name, [c.value for c in f.choices if c.chosen])
         elif f.kind != "check" or f.value:
             post[f.name] = f.value

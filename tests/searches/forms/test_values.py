@@ -21,7 +21,7 @@ def as_post(form):
     for name, value in form.marks.items():
         post[name] = value
     for field in form.every():
-        if field.kind in ("checks", "select", "segmented"):
+        if field.kind in ("checks", "select", "segmented", "methods"):
             for choice in field.choices:
                 if choice.chosen:
                     post.appendlist(field.name, choice.value)
@@ -72,7 +72,7 @@ def test_name_and_start_are_enough():
     checked = check(values)
     assert checked.ok, checked.problems
     assert checked.config.name == "Mine"
-    assert checked.config.strategy.name == "regularized_evolution"
+    assert checked.config.strategy.name == v.preferred_strategy()
 
 
 def test_options_of_another_plug_in_are_not_taken_over():

@@ -15,7 +15,7 @@ from searches.models import Search, Trial, Worker
 
 def config_json(name="Digits", **changes):
     """A valid stored config."""
-    found = check(forms_values.fresh() | {"name": name} | changes)
+    found = check(forms_values.fresh() | {"name": name, "strategy": {"name": "regularized_evolution"}} | changes)
     assert found.ok, found.problems
     return found.config.to_json()
 

@@ -1,0 +1,53 @@
+"""Every strategy of the catalog side by side: what it does, when to take it, what it does not serve and why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_GET
+
+from engine import catalog
+from engine.docs import example_spaces, refusals, support
+from engine.strategies.base import GROUPS, Strategy
+from searches.forms.values import preferred_strategy
+from searches.forms.words import source_of
+
+
+@dataclass(frozen=True)
+class Row:
+    """One strategy.
+
+    Attributes:
+        source: its paper, or "".
+        refused: (where, reason) of what it cannot serve.
+        preferred: what a new form offers.
+    """
+
+    name: str
+    summary: str
+    guide: str
+    source: str
+    refused: list[tuple[str, str]]
+    preferred: bool
+
+
+@require_GET
+def methods(request: HttpRequest) -> HttpResponse:
+    """The page; it follows from the catalog alone."""
+    strategies: dict[str, type[Strategy]] = catalog.plugins("strategy")
+    table, preferred = support(), preferred_strategy()
+    rows = {
+        name: Row(name, cls.summary, cls.guide, source_of(cls), refusals(table[name]), name == preferred)
+        for name, cls in strategies.items()
+    }
+    groups = [(title, [rows[n] for n, c in strategies.items() if c.group == group]) for group, title in GROUPS.items()]
+    context = {
+        "groups": [(title, members) for title, members in groups if members],
+        "n": len(rows),
+        "n_everywhere": sum(not row.refused for row in rows.values()),
+        "n_spaces": len(example_spaces()),
+        "preferred": preferred,
+    }
+    return render(request, "methods/list.html", context)
