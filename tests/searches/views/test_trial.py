@@ -151,3 +151,12 @@ def test_weights_it_began_with_stand_beside_its_score(page, seeded):
     trial.save()
     text = text_of(page, trial)
     assert "<dd>from its seed: the weights of #4 are gone</dd>" in text and "on top of" not in text
+
+
+def test_every_parent_can_be_looked_at(page, seeded):
+    search = seeded()
+    trial = search.trials.get(number=3)
+    trial.parents = [1, 2]
+    trial.save()
+    for parent in trial.parents:
+        assert f'href="{address(search.trials.get(number=parent))}">#{parent}</a>' in text_of(page, trial)
