@@ -35,6 +35,7 @@ class Descent:
         space: where.
         size: of an architecture; None = not to be visited.
         tie: orders architectures of equal size.
+        identity: of two architectures with the same one only the first that is met is visited.
         rng: of the random points and of the order among equals.
     """
 
@@ -43,10 +44,12 @@ class Descent:
         space: SearchSpace,
         size: Callable[[Architecture], float | None],
         tie: Callable[[Architecture], str],
+        identity: Callable[[Architecture], str],
         rng: np.random.Generator,
     ) -> None:
-        self.space, self.size, self.tie, self.rng = space, size, tie, rng
+        self.space, self.size, self.tie, self.identity, self.rng = space, size, tie, identity, rng
         self._visited: set[str] = set()
+        self._met: set[str] = set()
         self._effect: dict[_Change, float] = {}  # the most that a change added, as far as measured
         self._serial = count()
         # (-size, 0 = an architecture, 1 = a line of neighbours, order among equals, serial number, which one)
@@ -96,7 +99,11 @@ class Descent:
         if architecture.key in self._visited:
             return
         self._visited.add(architecture.key)
-        if size is not None:
+        if size is None:
+            return
+        identity = self.identity(architecture)
+        if identity not in self._met:
+            self._met.add(identity)
             heapq.heappush(self._heap, (-size, 0, self.tie(architecture), next(self._serial), architecture))
 
     def _line_up(self, architecture: Architecture) -> None:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 #: spaces up to this size are sorted whole
 SORTED = 20_000
+#: trials that are shown
+SHOWN = 200
 _WORDS = {"n_macs": "multiply-adds", "n_params": "parameters"}
 By = Literal["n_macs", "n_params"]
 Count = Literal["written", "live"]
@@ -94,7 +96,8 @@ class LargestFirst(Strategy):
     Spaces of at most 20,000 architectures are sorted whole. Larger ones are walked down best-first from the tops of a
     few climbs, see `_descent`: the exact descending order wherever every architecture but the largest has a neighbour
     at least as large (sizes that add up over decisions), and otherwise an approximation. Nothing over a limit is
-    visited, so under limits it is the order among those connected to a start.
+    visited, so under limits it is the order among those connected to a start; of several writings of one network the
+    first that is met stands for all. When the walk is over it draws from the prior.
     """
 
     name = "largest_first"
@@ -118,12 +121,18 @@ class LargestFirst(Strategy):
         while (architecture := self._take()) is not None:
             if self.fresh(architecture):
                 return Proposal(architecture, why=f"next by size: {self._said(architecture)}", by=self.name)
-        return self.nothing_new()
+        found = self.draw(rng)
+        if found is None:
+            return self.nothing_new()
+        return Proposal(found, why=f"random, nothing larger is left: {self._said(found)}", by="random")
 
     def _said(self, architecture: Architecture) -> str:
         live = "live " if self.options.count == "live" else ""
         size = size_of(self.context.space, architecture, self.options.by, self.options.count)
         return f"{size:,.0f} {live}{_WORDS[self.options.by]}"
+
+    def _live(self, architecture: Architecture) -> float:
+        return size_of(self.context.space, architecture, self.options.by, "live")
 
     def _take(self) -> Architecture | None:
         space = self.context.space
@@ -135,7 +144,9 @@ class LargestFirst(Strategy):
                 self._order = [archs[i] for i in np.lexsort((ties, -sizes))]
             return self._order[self.next - 1] if self.next <= len(self._order) else None
         if self._descent is None:
-            self._descent = Descent(space, self._size, self._tie, np.random.default_rng([self.context.seed, 0]))
+            self._descent = Descent(
+                space, self._size, self._tie, self.context.identity, np.random.default_rng([self.context.seed, 0])
+            )
         return self._descent.next()
 
     def _size(self, architecture: Architecture) -> float | None:
@@ -177,12 +188,12 @@ class LargestFirst(Strategy):
         history, metric = self.context.history, self.context.objectives[0].metric
         words = ("live " if self.options.count == "live" else "") + _WORDS[self.options.by]
         rows = []
-        for number in thinned([[n] for n in history.told]):
+        for number in thinned([[n] for n in history.told], SHOWN):
             entry = history[number[0]]
-            value = entry.metrics().get(metric) if entry.values else None
-            if value is not None:
-                size = size_of(self.context.space, entry.architecture, self.options.by, self.options.count)
-                rows.append([entry.number, size, value])
+            metrics = entry.metrics() if entry.values else {}
+            if metrics.get(metric) is not None:
+                size = metrics[self.options.by] if self.options.count == "written" else self._live(entry.architecture)
+                rows.append([entry.number, size, metrics[metric]])
         if not rows:
             return {}
         columns = ["trial", words, metric if metric != words else f"{metric} "]

@@ -48,7 +48,7 @@ def test_the_walk_measures_few_and_is_exact_where_sizes_add_up():
         measured += 1
         return float(space.costs(arch).n_macs)
 
-    walk = Descent(space, size, lambda a: a.key, np.random.default_rng(0))
+    walk = Descent(space, size, lambda a: a.key, lambda a: a.key, np.random.default_rng(0))
     before = measured
     order = [space.costs(walk.next()).n_macs for _ in range(400)]
     expected = sorted((space.costs(a).n_macs for a in space.enumerate()), reverse=True)
@@ -59,11 +59,23 @@ def test_the_walk_measures_few_and_is_exact_where_sizes_add_up():
 def test_the_walk_visits_everything_that_is_connected_once():
     """To the last one."""
     space = example_spaces()["nasbench201"].restrict({"edge0_1": ["none", "nor_conv_3x3"], "edge0_2": ["none"]})
-    walk = Descent(space, lambda a: float(space.costs(a).n_params), lambda a: a.key, np.random.default_rng(1))
+    walk = Descent(
+        space, lambda a: float(space.costs(a).n_params), lambda a: a.key, lambda a: a.key, np.random.default_rng(1)
+    )
     found = []
     while (arch := walk.next()) is not None:
         found.append(arch)
     assert len(found) == len(set(found)) == space.size()
+
+
+def test_the_walk_does_not_go_through_all_writings_of_one_network():
+    """Nodes of a graph can be numbered in many ways: one of them stands for all."""
+    space = example_spaces()["graph"]
+    walk = Descent(
+        space, lambda a: float(space.costs(a).n_macs), lambda a: a.key, space.canonical_key, np.random.default_rng(0)
+    )
+    found = [walk.next() for _ in range(12)]
+    assert len({space.canonical_key(a) for a in found}) == 12
 
 
 def test_the_view_pairs_sizes_with_results():
