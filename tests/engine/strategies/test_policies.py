@@ -138,6 +138,7 @@ def convolutions(architecture):
 #: strategies that write by a policy, with what makes them quick to learn
 LEARNERS = {
     "factorized_reinforce": {},
+    "q_learning": {},
     "reinforce": {"hidden": 8, "lr": 0.04},
     "ppo": {"hidden": 8, "lr": 0.04, "batch": 4},
     "actor_critic": {"hidden": 8, "lr": 0.04},
