@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from engine.analysis.genealogy import ancestors
 from engine.history import TrialEntry
+from engine.strategies._views import MOST_ROWS, scatter, tree, view
 from engine.strategies.base import TRIES, Context, Exhausted, Proposal, Strategy, Wait
 
 if TYPE_CHECKING:
@@ -145,21 +146,18 @@ class RegularizedEvolution(Strategy):
         history = self.context.history
         metric = self.context.objectives[0].metric
         rows: list[list[Any]] = []
-        for age, number in enumerate(reversed(self.population)):
+        for age, number in enumerate(list(reversed(self.population))[:MOST_ROWS]):
             entry = history[number]
             rows.append(
                 [number, age, entry.metrics().get(metric), entry.fidelity, *(entry.proposal.parents[:1] or (None,))]
             )
-        edges = ancestors(history, list(self.population), limit=400)
+        edges = ancestors(history, list(self.population), limit=MOST_ROWS)
         return {
-            "population": {
-                "title": f"Population: the last {self.size}",
-                "columns": ["trial", "age", metric, "epochs", "parent"],
-                "rows": rows,
-            },
-            "genealogy": {
-                "title": "Where the population came from",
-                "columns": ["trial", "parent"],
-                "rows": [list(edge) for edge in edges],
-            },
-        }
+            "population": view(
+                f"Population: the last {self.size}", ["trial", "age", metric, "epochs", "parent"], rows,
+                chart=scatter("age", metric, label="trial"), note="age: how many came in later",
+            ),
+            "genealogy": view(
+                "Where the population came from", ["trial", "parent"], edges, chart=tree("trial", "parent")
+            ),
+        }  # fmt: skip

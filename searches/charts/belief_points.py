@@ -170,6 +170,8 @@ def lines(table: Table, chart: Mapping[str, Any], whole: bool, lineage: Sequence
         ]
         if not points:
             continue
+        if x.numeric:
+            points.sort(key=lambda p: p[0])  # results come in any order
         ghost = i >= MOST_SERIES
         shade = f"role:{colour(i)}" if series else "role:ink-2"
         data.append(

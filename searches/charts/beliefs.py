@@ -77,11 +77,15 @@ def _heat(table: Table, chart: Mapping[str, Any], whole: bool, lineage: Sequence
         "hoverongaps": False,
         "colorbar": {"thickness": 8, "outlinewidth": 0, "xpad": 4, "ypad": 0, "nticks": 5, "ticklen": 3},
     }
-    last = max(across) if scale else across[-1]
-    top = max(((at[b, last], b) for b in down if at.get((b, last)) is not None), default=None, key=lambda p: p[0])
-    said = f"; highest at {words(last)}: {words(top[1])}, {words(top[0])}{z.unit}" if top else ""
+    # over time what is now, else all of it
+    spots = {(b, a): v for (b, a), v in at.items() if v is not None and (not scale or a == across[-1])}
+    top = max(spots, key=lambda p: spots[p], default=None)
+    where = f"{words(top[0])} at {words(top[1])}" if top else ""
+    said = f"; highest {'now' if scale else 'of all'}: {where}, {words(spots[top])}{z.unit}" if top else ""
     labels = {"tickvals": list(range(len(down))), "ticktext": [escape(short(n, NAME)) for n in names]}
     horizontal: dict[str, Any] = {"title": {"text": escape(x.title)}, "showline": False}
+    if scale and len(across) <= 8:
+        horizontal["tickvals"] = across
     if not scale:
         horizontal |= {
             "tickvals": list(range(len(across))),

@@ -114,6 +114,11 @@ def test_rank_correlation(a, b, rho):
     assert found is None if rho is None else found == pytest.approx(rho, abs=1e-4)
 
 
+def test_a_line_goes_forward_whatever_the_order_of_results():
+    out = belief(view("L", ["trial", "worth"], [[3, 0.3], [1, 0.1], [2, 0.2]], chart=lines("trial", "worth")))
+    assert out.data[0]["x"] == [1, 2, 3] and out.data[0]["y"] == [0.1, 0.2, 0.3]
+
+
 def test_from_the_ninth_line_on_all_are_ghosts():
     rows = [[t, f"s{s:02}", 0.1 * s] for s in range(11) for t in (1, 2)]
     out = belief(view("L", ["t", "s", "y"], rows, chart=lines("t", "y", series="s")))
@@ -130,7 +135,7 @@ def test_cells_stand_in_their_row_and_column_and_gaps_stay_gaps():
     out = belief(view("H", ["trial", "choice", "p"], rows, chart=heat("trial", "choice", "p")))
     assert out.data[0]["z"] == [[0.1, 0.9], [None, 0.4]] and out.data[0]["x"] == [10, 20]
     assert len(out.layout["shapes"]) == 1  # between the decisions a and b
-    assert "highest at 20: a: x, 0.9" in out.summary
+    assert "highest now: a: x at 20, 0.9" in out.summary
 
 
 def test_many_bars_show_the_longest_in_their_order_until_asked_for():
