@@ -99,6 +99,7 @@ class EvolutionStrategy(Strategy):
     def __init__(self, options: BaseModel, context: Context) -> None:
         super().__init__(options, context)
         self.slots = Slots(context.space, scales=True)
+        self._reopen: list[At] = []  # samples whose numbers follow with the arrays
         self._begin(0)
 
     def _begin(self, restarts: int) -> None:
