@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 #: moves in a row that may give nothing new before a particle starts anew
 VAIN = 10
 #: particles that may do so for one proposal
-FRESH_STARTS = 5
+FRESH_STARTS = 3
 
 
 class Options(BaseModel):
@@ -66,8 +66,8 @@ class ParticleSwarm(Strategy):
     no cost and the particle moves on; one over the limits is drawn again. A particle that finds nothing new in ten
     moves starts anew at a random position and forgets its best. Decisions that did not act lean nowhere. What others
     propose counts for the particle whose own best is the worst. With several objectives a best is replaced by what
-    dominates it (by chance where neither does), and the swarm's best is drawn from the front of the particles' bests,
-    the less crowded of two. The size of the swarm scales with the budget when left empty.
+    dominates it (by a new network also by chance where neither does), and the swarm's best is drawn from the front of
+    the particles' bests, the less crowded of two. The size of the swarm scales with the budget when left empty.
     """
 
     name = "particle_swarm"
@@ -107,7 +107,7 @@ class ParticleSwarm(Strategy):
                     self.flying[self.context.identity(architecture)] = i
                     return self._proposal(architecture, i, leader)
                 if known := self.context.trials_of(architecture):
-                    self._judge(i, self.context.history[known[0]])
+                    self._judge(i, self.context.history[known[0]], again=True)
             self.x[i], self.v[i], self.best[i] = self._anywhere(rng), 0.0, 0
             self.p[i], self._leaders = self.x[i], None
         found = self.draw(rng)
@@ -185,19 +185,19 @@ class ParticleSwarm(Strategy):
         history = self.context.history
         return self.best.index(best_first([history[n] for n in dict.fromkeys(self.best)])[-1].number)
 
-    def _judge(self, i: int, entry: TrialEntry) -> None:
-        """A particle's best is replaced by what is better."""
-        if entry.values and (not self.best[i] or self._better(entry, self.context.history[self.best[i]])):
+    def _judge(self, i: int, entry: TrialEntry, *, again: bool = False) -> None:
+        """A particle's best is replaced by what is better; by what was measured before (`again`) without chance."""
+        if entry.values and (not self.best[i] or self._better(entry, self.context.history[self.best[i]], not again)):
             self.best[i], self._leaders = entry.number, None
             self.p[i] = self._leant(self.x[i], entry.architecture)
 
-    def _better(self, a: TrialEntry, b: TrialEntry) -> bool:
+    def _better(self, a: TrialEntry, b: TrialEntry, chance: bool) -> bool:
         level = common_level([a, b])
         if level is None or a.number == b.number:
             return False
         if dominates(a.values[level], b.values[level]):
             return True
-        if len(self.context.objectives) == 1 or dominates(b.values[level], a.values[level]):
+        if not chance or len(self.context.objectives) == 1 or dominates(b.values[level], a.values[level]):
             return False
         return bool(np.random.default_rng([self.context.seed, 1, a.number, b.number]).random() < 0.5)
 
