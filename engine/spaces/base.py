@@ -17,7 +17,7 @@ from pydantic import BaseModel
 from engine import catalog
 from engine.architecture import Architecture, Option
 from engine.errors import InvalidArchitecture, InvalidConfig, NotOffered
-from engine.network import canonical, live
+from engine.network import canonical, live, structure
 from engine.network import costs as closed_form
 from engine.network.assemble import Assembler
 from engine.network.plan import Costs, NetworkPlan
@@ -60,6 +60,17 @@ class SearchSpace(Draws, Words, Writings):
         self.data = data
         self._allowed: dict[str, tuple[Option, ...]] = {}
         self._caches: dict[str, dict[Any, Any]] = {}
+
+    @property
+    def description(self) -> tuple[str, ...]:
+        """Equal for spaces that hold the same networks for the same data, also in another process."""
+        cache = self._caches.setdefault("description", {})
+        if not cache:
+            offered = repr([(d.name, d.options) for d in self.all_decisions()])
+            data = self.data.model_dump_json() if self.data is not None else ""
+            cache[()] = (self.name, self.options.model_dump_json(), data, offered)
+        found: tuple[str, ...] = cache[()]
+        return found
 
     # -- which data, which options ------------------------------------------------------------
     @classmethod
@@ -310,6 +321,21 @@ class SearchSpace(Draws, Words, Writings):
 
     def _canonical_key(self, arch: Architecture) -> str:
         return canonical.canonical_key(self.planned(arch))
+
+    def structure(self, arch: Architecture) -> dict[str, float]:
+        """The shape of the network in a few numbers (`network.structure`), remembered.
+
+        Raises:
+            CannotBuild: no network can be made of it for this data.
+        """
+        cache = self._cache("structure")
+        if arch.key not in cache:
+            cache[arch.key] = self._structure(arch)
+        found: dict[str, float] = cache[arch.key]
+        return found
+
+    def _structure(self, arch: Architecture) -> dict[str, float]:
+        return structure.structure(self.planned(arch))
 
     def features(self, arch: Architecture) -> dict[str, float | str]:
         """What a surrogate should see: active decisions and the size on a log scale."""

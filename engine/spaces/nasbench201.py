@@ -329,6 +329,10 @@ class Nasbench201(SearchSpace):
         skeleton = f"{self.name} {self._opt.channels}x{self._opt.cells} {self.input_shape} {self.n_classes}"
         return canonical.digest(f"{skeleton} {cell.cell_form(arch)}")
 
+    def _structure(self, arch: Architecture) -> dict[str, float]:
+        """Of one cell: what the cells add up to differs from it by a factor and the skeleton's share."""
+        return cell.shape(arch)
+
     def features(self, arch: Architecture) -> dict[str, float | str]:
         """Operations of live edges (on a path from input to output), number of paths and longest path, size."""
         live = cell.live(arch)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 from engine.architecture import Architecture
 from engine.errors import CannotBuild
 from engine.objectives import EXACT_COSTS
+from engine.spaces._once import once_per_space
 
 if TYPE_CHECKING:
     from engine.spaces.base import SearchSpace
@@ -43,22 +43,9 @@ class Classes:
     index: dict[str, int]
 
 
-class _Ref:
-    """Carries a space past `lru_cache`: all are equal, so that what is looked up is the description beside it."""
-
-    def __init__(self, space: SearchSpace) -> None:
-        self.space = space
-
-    def __hash__(self) -> int:
-        return 0
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Ref)
-
-
-@lru_cache(maxsize=4)
-def _classes(same: tuple[str, ...], ref: _Ref) -> Classes:
-    space = ref.space
+@once_per_space()
+def classes(space: SearchSpace) -> Classes:
+    """All networks of a space of at most `LISTED` architectures."""
     found: dict[str, tuple[tuple[float, ...], Architecture]] = {}
     for architecture in space.enumerate():
         try:
@@ -74,13 +61,6 @@ def _classes(same: tuple[str, ...], ref: _Ref) -> Classes:
         np.array([size[1:] for size, _ in found.values()]).reshape(-1, len(EXACT_COSTS)),
         {key: i for i, key in enumerate(found)},
     )
-
-
-def classes(space: SearchSpace) -> Classes:
-    """All networks of a space of at most `LISTED` architectures; once per process for equal spaces on equal data."""
-    offered = repr([(d.name, d.options) for d in space.all_decisions()])
-    data = space.data.model_dump_json() if space.data is not None else ""
-    return _classes((space.name, space.options.model_dump_json(), data, offered), _Ref(space))
 
 
 class Candidates:

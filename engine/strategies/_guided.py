@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections import deque
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,7 +79,7 @@ class Guided(Strategy):
     neither is what differs from it in one decision, where the thirty best hold anything else.
     """
 
-    Options = GuidedOptions
+    Options: ClassVar[type[BaseModel]] = GuidedOptions
 
     def __init__(self, options: BaseModel, context: Context) -> None:
         super().__init__(options, context)
@@ -176,12 +176,16 @@ class Guided(Strategy):
             del self.pending[next(iter(self.pending))]
         objective = self.context.objectives[0]
         value = -at[0] if objective.direction == "maximize" else at[0]
-        why = f"predicted {objective.metric} {value:.4g} ± {at[1]:.2g}, {WORDS[self.options.acquisition]} {at[2]:.3g}"
+        why = f"predicted {objective.metric} {value:.4g} ± {at[1]:.2g}, {self._words(at[2])}"
         parent = self._parent(found)
         if parent is None:
             return Proposal(found, why=f"drawn: {why}", by=self.name)
         change = self.context.space.describe_change(parent.architecture, found)
         return Proposal(found, parents=(parent.number,), why=f"#{parent.number}: {change[:80]}; {why}", by=self.name)
+
+    def _words(self, worth: float) -> str:
+        """The acquisition of what is proposed, for people."""
+        return f"{WORDS[self.options.acquisition]} {worth:.3g}"
 
     def _worth(self, mean: Matrix, sd: Matrix, rng: np.random.Generator) -> NDArray[np.float64]:
         """The acquisition of each candidate, of one scalarized loss where there are several objectives."""
@@ -339,10 +343,11 @@ class Guided(Strategy):
                 note=f"{objective.metric} as predicted when it was proposed",
             ),
             "acquisition": view(
-                f"How much the chosen ones seemed worth ({WORDS[self.options.acquisition]})",
+                "How much the chosen ones seemed worth",
                 ["trial", "worth"],
                 thinned([[n, worth] for n, _, _, _, worth in rows]),
                 chart=lines("trial", "worth"),
+                note=self._words(rows[-1][4]).rpartition(" ")[0],
             ),
         }
         if len(rows) > 2:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -13,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from engine.architecture import Architecture
 from engine.errors import CannotBuild
+from engine.spaces._once import once_per_space
 from engine.strategies._descent import Descent
 from engine.strategies._views import scatter, thinned, view
 from engine.strategies.base import Context, Exhausted, Proposal, Strategy, Wait
@@ -53,38 +53,17 @@ def size_of(space: SearchSpace, architecture: Architecture, by: By, count: Count
     return float(space.live_costs(architecture)[by == "n_macs"])
 
 
-@lru_cache(maxsize=4)
-def _everything(
-    same: tuple[str, ...], ref: _Ref, by: By, count: Count
-) -> tuple[list[Architecture], NDArray[np.float64]]:
+@once_per_space()
+def everything(space: SearchSpace, by: By, count: Count) -> tuple[list[Architecture], NDArray[np.float64]]:
+    """All architectures that can be built, with their sizes."""
     archs, sizes = [], []
-    for architecture in ref.space.enumerate():
+    for architecture in space.enumerate():
         try:
-            sizes.append(size_of(ref.space, architecture, by, count))
+            sizes.append(size_of(space, architecture, by, count))
         except CannotBuild:
             continue
         archs.append(architecture)
     return archs, np.array(sizes)
-
-
-class _Ref:
-    """Carries a space past `lru_cache`: all are equal, so that what is looked up is the description beside it."""
-
-    def __init__(self, space: SearchSpace) -> None:
-        self.space = space
-
-    def __hash__(self) -> int:
-        return 0
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Ref)
-
-
-def everything(space: SearchSpace, by: By, count: Count) -> tuple[list[Architecture], NDArray[np.float64]]:
-    """All architectures that can be built, with their sizes; once per process for equal spaces on equal data."""
-    offered = repr([(d.name, d.options) for d in space.all_decisions()])
-    data = space.data.model_dump_json() if space.data is not None else ""
-    return _everything((space.name, space.options.model_dump_json(), data, offered), _Ref(space), by, count)
 
 
 class LargestFirst(Strategy):

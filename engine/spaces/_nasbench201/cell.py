@@ -9,6 +9,7 @@ from typing import Literal, cast
 from engine.architecture import Architecture, Option
 from engine.errors import InvalidArchitecture
 from engine.network import canonical
+from engine.network.structure import STRUCTURE, Step, structure_of
 
 Operation = Literal["none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3"]
 #: in the order of the digits of the published tables
@@ -67,6 +68,22 @@ def live(arch: Architecture) -> list[str]:
         if b in read:
             read.add(a)
     return [name for name, a, b in real if a in start and b in read]
+
+
+def shape(arch: Architecture) -> dict[str, float]:
+    """`network.structure` of the cell alone; zeros where no path leads through it."""
+    acting, steps, states = set(live(arch)), list[Step](), {0: -1}
+    for node in (1, 2, 3):
+        terms = []
+        for name, a, b in WIRES:
+            if b == node and name in acting:
+                op = str(arch[name])
+                steps.append(Step((states[a],), op.startswith("nor_conv"), op == "avg_pool_3x3"))
+                terms.append(len(steps) - 1)
+        if terms:
+            steps.append(Step(tuple(terms)))
+            states[node] = len(steps) - 1
+    return structure_of(steps) if steps else dict.fromkeys(STRUCTURE, 0.0)
 
 
 def cell_form(arch: Architecture) -> str:

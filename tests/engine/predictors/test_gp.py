@@ -1,0 +1,120 @@
+"""The Gaussian process: gradients against differences, posterior against the textbook, what its kernel sees."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from engine.docs import example_spaces
+from engine.network.structure import STRUCTURE, Step, structure, structure_of
+from engine.predictors import acquisition
+from engine.predictors._described import described
+from engine.predictors._kernel import JITTER, Kernel, Parts, _Likelihood
+from engine.predictors.gp import GaussianProcess
+
+
+def drawn(space, n, seed=0):
+    rng = np.random.default_rng(seed)
+    return [space.sample(rng) for _ in range(n)]
+
+
+@pytest.fixture
+def cell():
+    return example_spaces()["nasbench201"]
+
+
+@pytest.mark.parametrize("name", ["nasbench201", "layers"])
+def test_the_gradient_is_that_of_the_value(name):
+    space = example_spaces()[name]
+    rows = described(space).read(drawn(space, 12))
+    rng = np.random.default_rng(1)
+    kernel = Kernel(Parts((0, 1, 2, 3), tuple(range(len(described(space).names))), size=True))
+    problem = _Likelihood(kernel, rows, rng.standard_normal(12))
+    theta = kernel.prior + 0.3 * rng.standard_normal(len(kernel.prior))
+    _, gradient = problem(theta)
+    for i in range(len(theta)):
+        step = np.zeros_like(theta)
+        step[i] = 1e-5
+        numeric = (problem(theta + step)[0] - problem(theta - step)[0]) / 2e-5
+        assert gradient[i] == pytest.approx(numeric, rel=1e-4, abs=1e-6)
+
+
+def test_the_posterior_is_the_textbooks(cell):
+    """Rasmussen & Williams 2006, eqs. 2.25 and 2.26, by inverting the matrix."""
+    known, new = drawn(cell, 15), drawn(cell, 9, seed=5)
+    losses = np.random.default_rng(2).normal(size=15)
+    gp = GaussianProcess(GaussianProcess.Options(), cell)
+    gp.fit(known, losses, np.random.default_rng(0))
+    a, b = described(cell).read(known), described(cell).read(new)
+    k, theta = gp.kernel, gp.theta
+    targets = gp._targets
+    inverse = np.linalg.inv(k.between(theta, a, a) + k.noise(theta) * np.eye(15))
+    cross = k.between(theta, b, a)
+    mean = cross @ inverse @ targets
+    variance = np.diag(k.between(theta, b, b) - cross @ inverse @ cross.T)
+    got_mean, got_sd = gp.predict(new)
+    np.testing.assert_allclose((got_mean - gp._centre) / gp._scale, mean, atol=1e-7)
+    np.testing.assert_allclose((got_sd / gp._scale) ** 2, variance, atol=1e-7)
+    assert k.noise(theta) > JITTER
+
+
+def test_better_losses_keep_their_scale_and_bad_ones_are_compressed(cell):
+    """Below the median the way to standardized losses is a line; one hopeless network does not flatten the rest."""
+    gp = GaussianProcess(GaussianProcess.Options(), cell)
+    losses = np.array([-0.95, -0.94, -0.93, -0.92, -0.91, -0.10])
+    z = gp._standardized(losses)
+    np.testing.assert_allclose(gp._centre + gp._scale * z[:3], losses[:3], atol=1e-12)
+    assert z[5] - z[4] < 5 * (z[2] - z[0])
+    assert (np.diff(z) > 0).all()
+
+
+def test_what_is_believed_lowers_the_spread_and_keeps_the_mean(cell):
+    known, new = drawn(cell, 10), drawn(cell, 1, seed=9)
+    gp = GaussianProcess(GaussianProcess.Options(), cell)
+    gp.fit(known, np.random.default_rng(3).normal(size=10), np.random.default_rng(0))
+    before = gp.predict(new)
+    gp.believe(new)
+    after = gp.predict(new)
+    assert after[0] == pytest.approx(before[0], abs=1e-6)
+    assert after[1] < before[1]
+
+
+def test_names_and_order_of_options_do_not_matter(cell):
+    """A kernel sees whether features are equal, never what they are called."""
+    a = drawn(cell, 6)
+    rows = described(cell).read(a)
+    kernel = Kernel(Parts((0, 1, 2, 3), tuple(range(rows.codes.shape[1])), size=True))
+    swapped = type(rows)(rows.shape, np.where(rows.codes > 0, 1000 - rows.codes, rows.codes), rows.numbers)
+    np.testing.assert_array_equal(
+        kernel.between(kernel.prior, rows, rows), kernel.between(kernel.prior, swapped, swapped)
+    )
+
+
+def test_structure_of_a_residual_block():
+    """Input -> conv -> conv -> sum with the input: ways of 2 and 0 layers."""
+    steps = [Step((-1,), layer=True), Step((0,), layer=True), Step((1, -1)), Step((2,), pool=True)]
+    assert structure_of(steps) == dict(zip(STRUCTURE, (0.0, 1.0, np.log10(2), 1.0), strict=True))
+
+
+def test_structure_of_a_cell_goes_with_that_of_the_network(cell):
+    """The closed form of the cell is the plan's up to a factor and a constant."""
+    some = [a for a in drawn(cell, 60) if cell.structure(a)["depth_mean"] > 0]
+    small = type(cell)(type(cell).Options(cells=1)).bind(cell.data)
+    whole = np.array([list(structure(small.plan(a)).values()) for a in some])
+    alone = np.array([list(cell.structure(a).values()) for a in some])
+    for j in range(len(STRUCTURE)):
+        line = np.polyfit(alone[:, j], whole[:, j], 1)
+        np.testing.assert_allclose(np.polyval(line, alone[:, j]), whole[:, j], atol=1e-9)
+
+
+def test_log_expected_improvement_in_closed_form_and_far_out():
+    mean, sd = np.array([0.0, 1.0, -2.0]), np.array([1.0, 0.5, 0.1])
+    rng = np.random.default_rng(0)
+    draws = mean + sd * rng.standard_normal((400_000, 3))
+    np.testing.assert_allclose(
+        np.exp(acquisition.log_expected_improvement(mean, sd, 0.0)), np.maximum(-draws, 0).mean(axis=0), atol=3e-3
+    )
+    far = acquisition.log_expected_improvement(np.array([30.0, 60.0, 1e4]), np.ones(3), 0.0)
+    assert np.isfinite(far).all() and (np.diff(far) < 0).all()
+    # phi(z) / z^2 is its limit
+    assert far[1] == pytest.approx(-0.5 * 3600 - 0.5 * np.log(2 * np.pi) - 2 * np.log(60), abs=1e-2)
