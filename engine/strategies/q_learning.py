@@ -29,8 +29,14 @@ SCHEDULE = (
 INITIAL = 0.5
 #: learning rate times trials where the rate is left open: the paper's 0.01 for 2,700; and the largest
 ALPHA_TRIALS, ALPHA_MOST = 27.0, 0.1
+#: choices in the results that are replayed after one: long ones are replayed less often
+MOST_REPLAYED = 3_000
 #: name of the numbers that replay draws from
 _REPLAY = 0x5152
+
+
+#: values of the states on the way to an architecture (lists of the table), and the place of what was chosen in each
+Path = list[tuple[list[float], int]]
 
 
 class Options(BaseModel):
@@ -41,7 +47,7 @@ class Options(BaseModel):
     alpha: float | None = Field(
         None, gt=0, le=1, description="Learning rate of a value; empty = 0.01 for 2,700 trials, up to 0.1 for fewer."
     )
-    replay: int = Field(100, ge=0, le=10_000, description="Earlier results learned from again after each new one.")
+    replay: int = Field(100, ge=0, le=10_000, description="Results learned from again after each new one.")
     memory: int | None = Field(
         1, ge=1, le=1000, description="Last choices that a state remembers; empty = all of them."
     )
@@ -93,8 +99,8 @@ class QLearning(PolicySearch):
     Deviations: the schedule of epsilon, published for 2,700 models of which 1,500 are random, is stretched to the
     budget with a random quarter: of two hundred trials more than half would be spent before anything is learned.
     Rewards are ranks among the last results, from 0 to 1, as they stand when they are replayed; results of others are
-    replayed too. A known network drawn again is learned from once, without replay (`PolicySearch`); when all drafts are
-    known, epsilon rises.
+    replayed too. Of results of more than 30 choices fewer are replayed, 3,000 choices in all. A known network drawn
+    again is learned from once, without replay (`PolicySearch`); when all drafts are known, epsilon rises.
     """
 
     name = "q_learning"
@@ -112,7 +118,8 @@ class QLearning(PolicySearch):
         self.alpha = learning_rate(self.options.alpha, context.budget.trials)
         self.epsilon = 1.0
         self._q: dict[int, list[float]] = {}  # state -> value of each option offered, in order
-        self._experience: list[tuple[int, list[tuple[list[float], int]]]] = []  # trial, its states' values and choices
+        self._experience: list[tuple[int, Path]] = []  # trials with a reward
+        self._last: Path = []  # what was learned from last
 
     # -- the table -------------------------------------------------------------------------------
     def values(self, decision: int, offered: Tokens, before: Sequence[int]) -> list[float]:
@@ -125,16 +132,17 @@ class QLearning(PolicySearch):
             self._q[state] = [INITIAL * ((n - decision) / n if self.options.shaping else 1.0)] * len(offered)
         return self._q[state]
 
-    def path(self, steps: Sequence[Step]) -> list[tuple[list[float], int]]:
+    def path(self, steps: Sequence[Step]) -> Path:
         """The values of each state on the way, and the place of what was chosen."""
         tokens = [s.token for s in steps]
         return [(self.values(s.decision, s.offered, tokens[:i]), s.chosen) for i, s in enumerate(steps)]
 
-    def update(self, path: Sequence[tuple[list[float], int]], reward: float) -> None:
+    def update(self, path: Path, reward: float) -> None:
         """The paper's update in reversed order; the reward is from 0 to 1."""
-        at_each, target = (reward / len(path), 0.0) if self.options.shaping else (0.0, reward)
+        alpha, keep = self.alpha, 1 - self.alpha
+        at_each, target = (reward / max(1, len(path)), 0.0) if self.options.shaping else (0.0, reward)
         for values, chosen in reversed(path):
-            values[chosen] += self.alpha * (at_each + target - values[chosen])
+            values[chosen] = keep * values[chosen] + alpha * (at_each + target)
             target = max(values)
 
     # -- the policy ------------------------------------------------------------------------------
@@ -166,7 +174,8 @@ class QLearning(PolicySearch):
 
     def _learn(self, architecture: Architecture, reward: float) -> None:
         self._advantage(reward)
-        self.update(self.path(self.grammar.read(architecture)), (reward + 1) / 2)
+        self._last = self.path(self.grammar.read(architecture))
+        self.update(self._last, (reward + 1) / 2)
 
     def tell(self, entry: TrialEntry, report: Report) -> None:
         """Learns from it, then from some of all results so far."""
@@ -174,10 +183,11 @@ class QLearning(PolicySearch):
         super().tell(entry, report)
         if self.results == before:
             return
-        self._experience.append((entry.number, self.path(self.grammar.read(entry.architecture))))
+        self._experience.append((entry.number, self._last))
         rng = np.random.default_rng([self.context.seed, _REPLAY, self.results])
         history = self.context.history
-        for at in rng.integers(len(self._experience), size=self.options.replay).tolist():
+        replayed = min(self.options.replay, MOST_REPLAYED // max(1, len(self._last)))
+        for at in rng.integers(len(self._experience), size=replayed).tolist():
             trial, path = self._experience[at]
             reward = self.rewards.of(history[trial])
             if reward is not None:

@@ -14,9 +14,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn import functional
 from torch.nn.utils import clip_grad_norm_, parameters_to_vector, vector_to_parameters
 
-from engine.strategies._controllers.sequences import Draft, Grammar, Pen, Step, flattened, pick
+from engine.strategies._controllers.sequences import Draft, Grammar, Pen, Step, flattened, pick, softmax
 from engine.strategies.base import Arrays
 
 #: weights begin uniformly between minus and plus this (Pham et al. 2018)
@@ -58,21 +59,32 @@ class Controller(nn.Module):
             with torch.no_grad():
                 for p in part.parameters():
                     p.copy_(drawn(*p.shape))
-        self.squash = squash
+        self.squash, self.hidden = squash, hidden
 
-    def forward(self, tokens: Tensor, decisions: Tensor, state: Any = None) -> tuple[Tensor, Tensor, Any]:
-        """States of the LSTM (batch, steps, hidden), logits of all tokens (batch, steps, n_tokens + 1), its last state.
+    def forward(self, tokens: Tensor, decisions: Tensor) -> tuple[Tensor, Tensor]:
+        """States of the LSTM (batch, steps, hidden) and logits of all tokens (batch, steps, n_tokens + 1).
 
         Args:
             tokens: (batch, steps) written before each step.
             decisions: (batch, steps) to be taken at each step.
-            state: of the LSTM before the first of these steps.
         """
-        h, state = self.lstm(self.token(tokens) + self.decision(decisions), state)
+        h, _ = self.lstm(self.token(tokens) + self.decision(decisions))
         logits = self.head(h)
         if self.squash is not None:
             logits = self.squash * torch.tanh(logits)
-        return h, logits, state
+        return h, logits
+
+    def step(self, tokens: Tensor, decisions: Tensor, state: tuple[Tensor, Tensor]) -> tuple[Tensor, Any]:
+        """`forward` for one step, quicker: logits (batch, n_tokens + 1) and the state after it.
+
+        Args:
+            tokens, decisions: (batch,).
+            state: of the LSTM before, two of (batch, hidden).
+        """
+        x = functional.embedding(tokens, self.token.weight) + functional.embedding(decisions, self.decision.weight)
+        state = torch.lstm_cell(x, state, *self.lstm.all_weights[0])
+        logits = functional.linear(state[0], self.head.weight, self.head.bias)
+        return logits if self.squash is None else self.squash * torch.tanh(logits), state
 
 
 @dataclass(frozen=True)
@@ -114,22 +126,21 @@ class Learner:
     def drafts(self, rng: np.random.Generator, n: int, temperature: float) -> list[Draft]:
         """Writes `n` architectures side by side, a choice at a time."""
         pens = [Pen(self.grammar) for _ in range(n)]
-        tokens, decisions = np.zeros((n, 1), dtype=np.int64), np.zeros((n, 1), dtype=np.int64)
-        state = None
+        tokens, decisions = np.zeros(n, dtype=np.int64), np.zeros(n, dtype=np.int64)
+        state = (torch.zeros(n, self.net.hidden), torch.zeros(n, self.net.hidden))
         with torch.inference_mode():
             while any(pen.decision is not None for pen in pens):
                 for row, pen in enumerate(pens):
                     if pen.decision is not None:
                         decisions[row] = self.grammar.index(pen.decision)
-                _, out, state = self.net(torch.from_numpy(tokens), torch.from_numpy(decisions), state)
-                logits = out[:, 0].numpy().astype(np.float64)  # (n, n_tokens + 1)
+                out, state = self.net.step(torch.from_numpy(tokens), torch.from_numpy(decisions), state)
+                logits = out.numpy().astype(np.float64)  # (n, n_tokens + 1)
                 at = rng.random(n)
                 for row, pen in enumerate(pens):
                     if pen.decision is None:
                         continue
                     offered = pen.offered
-                    e = np.exp(logits[row, offered] - logits[row, offered].max())
-                    p = e / e.sum()
+                    p = softmax(logits[row, offered])
                     pen.choose(pick(flattened(p, temperature), at[row]), p)
                     tokens[row] = pen.steps[-1].token
         return [pen.draft() for pen in pens]
@@ -149,7 +160,7 @@ class Learner:
                 offered[b, t, : len(step.offered)], open_[b, t, : len(step.offered)] = step.offered, True
                 if t + 1 < len(steps):
                     tokens[b, t + 1] = step.token
-        h, logits, _ = self.net(torch.from_numpy(tokens), torch.from_numpy(decisions))
+        h, logits = self.net(torch.from_numpy(tokens), torch.from_numpy(decisions))
         there = torch.from_numpy(mask)
         among = logits.gather(2, torch.from_numpy(offered))  # (batch, steps, most)
         among = among.masked_fill(~torch.from_numpy(open_), -1e9)
