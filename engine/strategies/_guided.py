@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 
 Matrix = NDArray[np.float64]
 Rule = Literal["its", "ei", "ucb", "pi"]
-WORDS: dict[Rule, str] = {"its": "Thompson draw", "ei": "log EI", "ucb": "UCB", "pi": "log PI"}
+#: "mean" = the predicted loss alone
+Worth = Literal[Rule, "mean"]
+WORDS: dict[Worth, str] = {"its": "Thompson draw", "ei": "log EI", "ucb": "UCB", "pi": "log PI", "mean": "score"}
 #: results below which each new one is learned at once; above it each new tenth
 EVERY = 50
 #: best measured trials that are mutated
@@ -43,14 +45,11 @@ APART = 30
 TRUSTED = (10, 0.4)
 
 
-class GuidedOptions(BaseModel):
+class ChoiceOptions(BaseModel):
     """How the search goes on from a predictor."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    initial: int | None = Field(
-        None, ge=2, le=1000, description="Random networks to start with; empty = a tenth of the trials, 5 to 10."
-    )
     acquisition: Rule = Field(
         "its",
         description="What makes a candidate worth trying: independent Thompson sampling (its), expected improvement "
@@ -60,6 +59,14 @@ class GuidedOptions(BaseModel):
     candidates: int = Field(200, ge=10, le=10_000, description="Networks to choose among, mutants and random ones.")
     changes: int = Field(2, ge=1, le=20, description="Most decisions in which a mutant differs from its parent.")
     steps: int | None = Field(None, ge=5, le=2000, description="Training steps; empty = the predictor's own.")
+
+
+class GuidedOptions(ChoiceOptions):
+    """How it begins, and goes on from a predictor."""
+
+    initial: int | None = Field(
+        None, ge=2, le=1000, description="Random networks to start with; empty = a tenth of the trials, 5 to 10."
+    )
 
 
 def started(options: Any, trials: int) -> int:
@@ -102,6 +109,12 @@ class Guided(Strategy):
         """A predictor with these of its options; None = its own default."""
         given = {"steps": self.options.steps, **options}
         return cls(cls.Options(**{k: v for k, v in given.items() if v is not None}), self.context.space)
+
+    @property
+    def rule(self) -> Worth:
+        """What makes a candidate worth trying at this moment."""
+        rule: Rule = self.options.acquisition
+        return rule
 
     # -- asked -------------------------------------------------------------------------------------
     def propose(self, number: int, rng: np.random.Generator) -> Proposal | Wait | Exhausted:
@@ -185,7 +198,7 @@ class Guided(Strategy):
 
     def _words(self, worth: float) -> str:
         """The acquisition of what is proposed, for people."""
-        return f"{WORDS[self.options.acquisition]} {worth:.3g}"
+        return f"{WORDS[self.rule]} {worth:.3g}"
 
     def _worth(self, mean: Matrix, sd: Matrix, rng: np.random.Generator) -> NDArray[np.float64]:
         """The acquisition of each candidate, of one scalarized loss where there are several objectives."""
@@ -206,19 +219,21 @@ class Guided(Strategy):
     def _acquisition(
         self, mean: NDArray[np.float64], sd: NDArray[np.float64], best: float, rng: np.random.Generator
     ) -> NDArray[np.float64]:
-        match self.options.acquisition:
+        match self.rule:
             case "its":
                 return acquisitions.independent_thompson(mean, sd, rng)
             case "ei":
                 return acquisitions.log_expected_improvement(mean, sd, best)
             case "pi":
                 return acquisitions.log_probability_of_improvement(mean, sd, best)
-            case _:
+            case "ucb":
                 return acquisitions.lower_confidence(mean, sd, self.options.beta)
+            case "mean":
+                return -mean
 
     def _apart(self, candidates: Sequence[Architecture], order: NDArray[np.intp]) -> int:
         """The first in order that is no near copy of what is under way, else the very first."""
-        if self.options.acquisition != "its" and self.under_way:
+        if self.rule not in ("its", "mean") and self.under_way:
             going = [e.architecture for e in self._going()]
             for place in order[:APART]:
                 if all(_differing(candidates[place], other) > 1 for other in going):
