@@ -35,6 +35,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # two processes of one thread eac
 
 from benchmarks._expected import EXPECTED
 from engine.arena import cache, entrants, race, score, synthetic, tables
+from engine.arena import figures as drawn
 from engine.arena.entrants import Entrant
 from engine.arena.problem import Problem
 from engine.errors import EngineError
@@ -229,6 +230,9 @@ def figures(
     out: dict[str, Any] = {
         "problem": problem.described(), "limit": problem.limit_text, "budgets": list(budgets), "each": args.each,
         "parallel": args.parallel, "ceilings": score.ceilings(problem, seeds[:50]), "entrants": {}, "paired": {},
+        "curves": drawn.figures(
+            problem, {label: list(kept.runs.values()) for (label, b), kept in results.items() if b == most}, most
+        )["curves"],
         "ranks": {b: score.ranks(found, b) for b, found in at.items()},
     }  # fmt: skip
     for label in labels:

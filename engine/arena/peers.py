@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -46,17 +47,17 @@ def sampler(name: str, seed: int, parallel: int) -> Any:
     raise ValueError(f"no peer is called {name!r}; there are optuna-tpe, optuna-gp and optuna-nsga2")
 
 
-def run(problem: Problem, name: str, budget: int, seed: int, parallel: int = 1) -> Run:
-    """One run of a peer; its own recommendation is its best value."""
+def steps(problem: Problem, name: str, budget: int, seed: int, parallel: int = 1) -> Iterator[Run]:
+    """One run of a peer, a query at a time; its own recommendation is its best value."""
     import warnings
 
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+        warnings.simplefilter("ignore")  # these samplers are marked as experimental
         study = optuna.create_study(direction="maximize", sampler=sampler(name, seed, parallel))
-        return _Race(problem, study, budget, seed, parallel).run()
+    yield from _Race(problem, study, budget, seed, parallel).steps()
 
 
 class _Race:
@@ -72,7 +73,7 @@ class _Race:
         allowed = np.flatnonzero(problem.feasible)
         self.draws = deque(int(i) for i in allowed[rng.permutation(allowed.size)])
 
-    def run(self) -> Run:
+    def steps(self) -> Iterator[Run]:
         """Until the budget or every row is spent."""
         flying: deque[tuple[Any, int]] = deque()
         while True:
@@ -91,9 +92,10 @@ class _Race:
                 self.study.tell(trial, float(self.rewards[row]))
             self.out.ms.append(1000 * (time.thread_time() - began))
             self.out.rows.append(row)
+            yield self.out
         if len(self.out.rows) < self.budget:
             self.out.ended = "every row within the limits was queried"
-        return self.out
+            yield self.out
 
     def _ask(self) -> tuple[Any, int] | None:
         """A trial and its fresh row; (None, row) for one drawn at random; None when all rows are spent."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -62,7 +62,18 @@ def run(
     problem: Problem, entrant: Entrant, budget: int, seed: int, *, parallel: int = 1, marks: Sequence[int] = (),
     experience: Sequence[Experience] = (),
 ) -> Run:  # fmt: skip
-    """Races one entrant once.
+    """Races one entrant once, to the end; see `steps`."""
+    out = Run(seed)
+    for so_far in steps(problem, entrant, budget, seed, parallel=parallel, marks=marks, experience=experience):
+        out = so_far
+    return out
+
+
+def steps(
+    problem: Problem, entrant: Entrant, budget: int, seed: int, *, parallel: int = 1, marks: Sequence[int] = (),
+    experience: Sequence[Experience] = (),
+) -> Iterator[Run]:  # fmt: skip
+    """Races one entrant once, a query at a time: after each the run so far, always the same object.
 
     Args:
         problem: what on.
@@ -77,14 +88,15 @@ def run(
         InvalidConfig: the strategy does not serve this space, or has no such options.
         StrategyFailed: it raised.
     """
-    at = {m for m in (*MARKS, *marks, budget) if m <= budget}
     if entrant.kind == "order":
-        return _by_size(problem, ORDERS[entrant.name], budget, seed)
-    if entrant.kind == "peer":
+        yield _by_size(problem, ORDERS[entrant.name], budget, seed)
+    elif entrant.kind == "peer":
         from engine.arena import peers
 
-        return peers.run(problem, entrant.name, budget, seed, parallel)
-    return _search(problem, conductor_of(problem, entrant, budget, seed, parallel, experience), seed, at)
+        yield from peers.steps(problem, entrant.name, budget, seed, parallel)
+    else:
+        at = {m for m in (*MARKS, *marks, budget) if m <= budget}
+        yield from _search(problem, conductor_of(problem, entrant, budget, seed, parallel, experience), seed, at)
 
 
 class TableContext(Context):
@@ -140,18 +152,25 @@ def conductor_of(
     return Conductor(config, context, strategy_class(config.options("strategy"), context), schedule)
 
 
-def _search(problem: Problem, conductor: Conductor, seed: int, marks: set[int]) -> Run:
+def _search(problem: Problem, conductor: Conductor, seed: int, marks: set[int]) -> Iterator[Run]:
     view, out = problem.view(seed), Run(seed)
+    asked = 0.0
     flying: deque[Start] = deque()
     entry: Edit | Result = Edit("start")
     while True:
         began = time.thread_time()
         conductor.observe(entry)
         actions = conductor.next_actions()
-        out.ms.append(1000 * (time.thread_time() - began))
+        spent = 1000 * (time.thread_time() - began)
+        # the first call asks for the first query, each later one tells one and asks for the next
+        if out.rows:
+            out.ms.append(spent + asked)
+        asked = 0.0 if out.rows else spent
         if len(out.rows) in marks and (best := conductor.strategy.recommend(1)):
             row = problem.row_of[conductor.history[best[0]].architecture.key]
             out.recommended[len(out.rows)] = row
+        if out.rows:
+            yield out
         flying += [a for a in actions if isinstance(a, Start)]
         if not flying:
             break
@@ -161,11 +180,9 @@ def _search(problem: Problem, conductor: Conductor, seed: int, marks: set[int]) 
         cost = {"duration_s": float(problem.seconds[row]), "epochs": 1, "device": "table"}
         reward = float(view.rewards[row]) / problem.scale
         entry = Result(start.trial, 1, Report({"accuracy": reward}, 1, "table", seed=seed, cost=cost))
-    # the first call asks for the first query; the last one only tells: one number per query
-    out.ms = [out.ms[0] + out.ms[1], *out.ms[2:]] if out.rows else []
     if len(out.rows) < conductor.config.budget.trials and conductor.finish is not None:
         out.ended = conductor.finish.reason
-    return out
+        yield out
 
 
 def _by_size(problem: Problem, cost: str, budget: int, seed: int) -> Run:

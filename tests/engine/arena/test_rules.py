@@ -83,7 +83,7 @@ def test_equal_rewards_are_told_apart_by_the_seed_alone():
 def test_the_strategy_sees_the_reward_and_nothing_else():
     p = problem()
     conductor = race.conductor_of(p, named("random"), 5, 0)
-    run = race._search(p, conductor, 0, {5})
+    *_, run = race._search(p, conductor, 0, {5})
     for row, entry in zip(run.rows, conductor.history, strict=True):
         assert entry.reports[1].metrics == {"accuracy": pytest.approx(p.rewards[row, 0] / 100)}
 
