@@ -7,7 +7,7 @@ from typing import Any
 from django.contrib import admin
 from django.http import HttpRequest
 
-from searches.models import Artifact, Job, Search, Space, SpaceVersion, Trial, Worker
+from searches.models import Artifact, Job, Race, RaceTable, Search, Space, SpaceVersion, Trial, Worker
 
 
 class ReadOnly(admin.ModelAdmin):
@@ -88,3 +88,21 @@ class SpaceVersionAdmin(ReadOnly):
 
     list_display = ("id", "space_id", "number", "family", "created_at")
     list_filter = ("family",)
+
+
+@admin.register(Race)
+class RaceAdmin(ReadOnly):
+    """Races of all people, without their figures."""
+
+    list_display = ("id", "name", "owner", "state", "n_done", "budget", "seeds", "created_at")
+    list_filter = ("state",)
+    exclude = ("figures",)
+    list_select_related = ("owner",)
+
+
+@admin.register(RaceTable)
+class RaceTableAdmin(ReadOnly):
+    """Tables of all people."""
+
+    list_display = ("id", "name", "owner", "n_rows", "bytes", "created_at")
+    list_select_related = ("owner",)

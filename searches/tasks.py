@@ -46,6 +46,14 @@ def run_job(self: Task, job_id: int, claim: int) -> None:
     runner.run_job(int(job_id), int(claim), worker=name[:120])
 
 
+@shared_task(name="searches.tasks.race_piece", ignore_result=True)
+def race_piece(race_id: int, claim: int) -> None:
+    """Runs a race of the arena for a moment and asks for the next piece; a lost message is the reaper's business."""
+    from searches.services import race_pieces
+
+    race_pieces.race_piece(race_id=int(race_id), claim=int(claim))
+
+
 @shared_task(name="searches.tasks.reap", ignore_result=True)
 def reap() -> None:
     """Ends expired leases, sends lost messages again, ends searches whose minutes are up."""

@@ -6,6 +6,7 @@ from searches.api.events import events
 from searches.views import (
     actions,
     architectures,
+    arena,
     canvas,
     canvas_parts,
     compare,
@@ -37,6 +38,14 @@ urlpatterns = [
     path("datasets/", datasets.dataset_list, name="datasets"),
     path("methods/", methods.methods, name="methods"),
     path("workers/", workers.worker_list, name="workers"),
+    # -- the arena
+    path("arena/", arena.arena, name="arena"),
+    path("arena/new/", arena.race_new, name="arena_new"),
+    path("arena/tables/new/", arena.table_new, name="arena_table"),
+    path("arena/tables/<int:id>/do/<slug:action>/", arena.table_action, name="arena_table_action"),
+    path("arena/<int:id>/", arena.race, name="race"),
+    path("arena/<int:id>/figures/<slug:name>/", arena.race_figure, name="race_figure"),
+    path("arena/<int:id>/do/<slug:action>/", arena.race_action, name="race_action"),
     # -- search spaces
     path("spaces/", spaces.space_list, name="spaces"),
     path("spaces/new/", canvas.space_new, name="space_new"),

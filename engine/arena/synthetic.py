@@ -94,11 +94,22 @@ _SPACES: dict[str, tuple[str, dict[str, Any]]] = {
 }  # fmt: skip
 
 
+@lru_cache(maxsize=8)
+def space_of_problem(name: str) -> SearchSpace:
+    """The space of a synthetic problem, without listing it.
+
+    Raises:
+        DataError: no such problem.
+    """
+    if name not in LANDSCAPES:
+        raise DataError(f"no synthetic problem is called {name[:60]!r}; there are {', '.join(LANDSCAPES)}")
+    return bound_space(*_SPACES[LANDSCAPES[name].space], data_of([]))
+
+
 @lru_cache(maxsize=2)
 def _listed(space: str) -> Problem:
     """All architectures of a space, with accuracies still to come."""
-    name, options = _SPACES[space]
-    bound = bound_space(name, options, data_of([]))
+    bound = bound_space(*_SPACES[space], data_of([]))
     every = list(bound.enumerate())
     macs = np.array([bound.costs(a).n_macs for a in every], dtype=float)
     nothing = np.zeros((len(every), 1))
@@ -117,8 +128,7 @@ def problem(name: str, limit: str = "", permuted: bool = False, renamed: int | N
     Raises:
         DataError: no such problem, or a limit that is none.
     """
-    if name not in LANDSCAPES:
-        raise DataError(f"no synthetic problem is called {name[:60]!r}; there are {', '.join(LANDSCAPES)}")
+    space_of_problem(name)  # refuses unknown names
     scape, listed = LANDSCAPES[name], _listed(LANDSCAPES[name].space)
     values = accuracies(listed, name, scape)[:, None]
     space: SearchSpace = listed.space

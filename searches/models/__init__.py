@@ -3,6 +3,7 @@
 from searches.models.artifact import Artifact
 from searches.models.job import Claim, Job
 from searches.models.log import Event, LogEntry, LogLine, Snapshot
+from searches.models.race import Race, RaceRun, RaceTable
 from searches.models.search import Search
 from searches.models.space import Space, SpaceVersion
 from searches.models.trial import Point, Trial
@@ -16,6 +17,9 @@ __all__ = [
     "LogEntry",
     "LogLine",
     "Point",
+    "Race",
+    "RaceRun",
+    "RaceTable",
     "Search",
     "Snapshot",
     "Space",

@@ -67,6 +67,11 @@ def advance_enqueue(search_id: int) -> bool:
     return _send("searches.tasks.advance_search", (search_id,), "control")
 
 
+def race_enqueue(race_id: int, claim: int) -> bool:
+    """Asks the control worker for a piece of a race."""
+    return _send("searches.tasks.race_piece", (race_id, claim), "control")
+
+
 def queue_length() -> int | None:
     """Messages waiting for the trial workers, None when Redis is away."""
     import redis

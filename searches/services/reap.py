@@ -24,6 +24,7 @@ from searches.services.advance import views_flush
 from searches.services.enqueue import advance_enqueue, jobs_enqueue_again, queue_length
 from searches.services.jobs import job_lost
 from searches.services.preflight import drafts_sweep
+from searches.services.race_pieces import races_reap
 from searches.services.sweeping import copies_sweep, files_sweep, lines_sweep
 from searches.services.writing import Rejected, writing
 
@@ -53,6 +54,7 @@ def reap(*, force: bool = True) -> bool:
         searches_reap()
         messages_reap()
         views_flush()
+        races_reap()
         if time.monotonic() - _last_chores > CHORES_S:
             _last_chores = time.monotonic()
             events_reap()
