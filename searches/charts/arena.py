@@ -10,6 +10,8 @@ from searches.charts.base import Axis, Figure, escape, moved_apart, note
 DASHES = ("solid", "dash", "dot", "dashdot")
 #: bands of more than so many entrants hide each other: then only the first ones have theirs
 BANDS = 5
+#: a band of fewer seeds says nothing but that
+SEEDS = 5
 HEIGHT = 320
 _SECONDS = ((1.0, "s"), (60.0, "min"), (3600.0, "h"), (86400.0, "days"))
 
@@ -38,7 +40,7 @@ def regret(
     top = max((max(p["mean"], default=0) for p in points.values()), default=1.0) or 1.0
     axis = _axis(top)
     data: list[dict[str, Any]] = []
-    for c in reversed(drawn[:BANDS]):
+    for c in reversed([c for c in drawn if c["seeds"] >= SEEDS][:BANDS]):
         p, (colour, _) = points[c["label"]], drawn_as(places[c["label"]])
         data.append(
             {

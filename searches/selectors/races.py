@@ -193,7 +193,8 @@ def headline(race: Race, mark: int, against: str) -> tuple[str, str]:
         return ("Nothing has finished yet" if not race.ended else "Nothing was finished"), ""
     unit = race.figures.get("unit", "")
     first = rows[0]
-    fact = f"{first.title} leads: {first.report['mean']:.2f} ± {first.report['se']:.2f}{' ' + unit if unit else ''}"
+    spread = f" ± {first.report['se']:.2f}" if first.seeds > 1 else ""
+    fact = f"{first.title} leads: {first.report['mean']:.2f}{spread}{' ' + unit if unit else ''}"
     rest = f"after {mark:,} queries"
     if len(rows) > 1:
         second = rows[1]
@@ -244,6 +245,7 @@ class RaceRow:
     problem: str
     who: str
     leader: str
+    best: str
     percent: int
     age: str
 
@@ -262,7 +264,8 @@ def race_rows(user: AbstractBaseUser | AnonymousUser) -> list[RaceRow]:
                 race=race,
                 problem=problem_words(race),
                 who=", ".join(map(title, race.entrants)),
-                leader=f"{first.title}, {first.report['mean']:.2f} {unit}".strip() if first else "",
+                leader=first.title if first else "",
+                best=f"{first.report['mean']:.2f} {unit}".strip() if first else "",
                 percent=percent_of(race),
                 age=age((now - race.created_at).total_seconds()),
             )

@@ -99,27 +99,34 @@ def race_piece(*, race_id: int, claim: int, seconds: float = PIECE_S) -> bool:
     if not _turn.acquire(blocking=False):
         return False
     try:
-        mine = Race.objects.filter(pk=race_id, claim=claim, state__in=Race.LIVE)
-        if not mine.update(claim=F("claim") + 1, state=Race.State.RUNNING, beat_at=Now()):
-            if not Race.objects.filter(pk=race_id, state__in=Race.LIVE).exists():
-                _courses.pop(race_id, None)
-                next_send()  # it was stopped: the others go on
-            return False
-        race = Race.objects.select_related("table").get(pk=race_id)
-        try:
-            _run(race, seconds)
-        except (OperationalError, InterfaceError):
-            raise  # the database is away: the reaper sends the message again
-        except Exception as e:
-            if not isinstance(e, EngineError):
-                log.exception("race %s failed", race_id)
-            _courses.pop(race_id, None)
-            words = str(e) if isinstance(e, EngineError) else f"{type(e).__name__}: {e}"
-            _mine(race).update(state=Race.State.FAILED, reason=words, ended_at=Now())
-        next_send()
-        return True
+        worth, go_on = _piece(race_id, claim, seconds)
     finally:
         _turn.release()
+    if go_on:  # only now: the next message may be there at once, and must find the turn free
+        next_send()
+    return worth
+
+
+def _piece(race_id: int, claim: int, seconds: float) -> tuple[bool, bool]:
+    """(whether the message was worth anything, whether another one is to be sent)."""
+    mine = Race.objects.filter(pk=race_id, claim=claim, state__in=Race.LIVE)
+    if not mine.update(claim=F("claim") + 1, state=Race.State.RUNNING, beat_at=Now()):
+        over = not Race.objects.filter(pk=race_id, state__in=Race.LIVE).exists()
+        if over:  # it was stopped: the others go on
+            _courses.pop(race_id, None)
+        return False, over
+    race = Race.objects.select_related("table").get(pk=race_id)
+    try:
+        _run(race, seconds)
+    except (OperationalError, InterfaceError):
+        raise  # the database is away: the reaper sends the message again
+    except Exception as e:
+        if not isinstance(e, EngineError):
+            log.exception("race %s failed", race_id)
+        _courses.pop(race_id, None)
+        words = str(e) if isinstance(e, EngineError) else f"{type(e).__name__}: {e}"
+        _mine(race).update(state=Race.State.FAILED, reason=words, ended_at=Now())
+    return True, True
 
 
 def _mine(race: Race):  # noqa: ANN202 - a queryset of races

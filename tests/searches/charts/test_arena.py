@@ -5,7 +5,7 @@ from __future__ import annotations
 from searches.charts import arena
 
 
-def curve(label, mean, seeds=3):
+def curve(label, mean, seeds=9):
     xs = list(range(1, len(mean) + 1))
     part = {"mean": mean, "low": [m * 0.9 for m in mean], "high": [m * 1.1 for m in mean]}
     return {
@@ -44,6 +44,8 @@ def test_bands_of_the_first_ones_only():
     names, places = {str(i): str(i) for i in range(8)}, {str(i): i + 1 for i in range(8)}
     drawn = arena.regret(many, names, places, by="queries", unit="%")
     assert sum("fill" in d for d in drawn.data) == arena.BANDS
+    few = [curve("a", [9.0, 5, 4, 3, 2, 1], seeds=2)]
+    assert not any("fill" in d for d in arena.regret(few, NAMES, PLACES, by="queries", unit="%").data)
 
 
 def test_nothing_yet_is_said():

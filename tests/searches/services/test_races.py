@@ -28,8 +28,14 @@ def mira():
 def sent(monkeypatch):
     """Messages that would go to the control worker."""
     out = []
+
+    def send(race_id, claim):
+        assert not race_pieces._turn.locked()  # a message may arrive before its sender goes on
+        out.append((race_id, claim))
+        return True
+
     for module in (race_pieces, racing):
-        monkeypatch.setattr(module, "race_enqueue", lambda race_id, claim: out.append((race_id, claim)) or True)
+        monkeypatch.setattr(module, "race_enqueue", send)
     race_pieces._courses.clear()
     return out
 
