@@ -176,7 +176,8 @@ def next_send() -> bool:
 
 def races_reap() -> bool:
     """Gets races going again whose last message was lost; True if one was sent."""
-    quiet = Now() - timedelta(seconds=max(10.0, 2 * settings.REAP_S))
+    # too early does no harm: one of two messages finds the claim raised
+    quiet = Now() - timedelta(seconds=2 * settings.REAP_S + 3 * PIECE_S)
     live = Race.objects.filter(state__in=Race.LIVE)
     if live.filter(beat_at__gte=quiet).exists():
         return False

@@ -136,6 +136,28 @@ def look(search: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def race(seeds: int, budget: int) -> int:
+    """Starts a race of two strategies on a synthetic problem."""
+    from searches.services import racing
+
+    problem = {"synthetic": "cell-additive", "limit": ""}
+    return racing.race_create(
+        owner=_owner(), name="race", problem=problem, entrants=["random", "local_search"], budget=budget, seeds=seeds
+    ).pk
+
+
+def race_look(race: int) -> dict[str, Any]:
+    """All of a race that tests look at."""
+    from searches.models import Race, RaceRun
+
+    row = Race.objects.get(pk=race)
+    runs = RaceRun.objects.filter(race_id=race).order_by("entrant", "seed")
+    return {
+        "state": row.state, "n_done": row.n_done, "claim": row.claim, "drawn": row.n_drawn,
+        "runs": [[r.entrant, r.seed, r.result["rows"]] for r in runs],
+    }  # fmt: skip
+
+
 def deliver(job: int, claim: int, times: int) -> None:
     """Sends one job's message several times."""
     from nasweb.celery import app
