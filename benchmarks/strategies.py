@@ -93,6 +93,7 @@ def parser() -> argparse.ArgumentParser:
     out.add_argument("--quick", action="store_true", help="10 seeds, at most 50 queries")
     out.add_argument("--no-cache", action="store_true", help="neither read nor keep results")
     out.add_argument("--json", type=Path, help="write all figures, with curves and paired tests")
+    out.add_argument("--plot", type=Path, help="write the curves as an SVG, as the arena draws them")
     return out
 
 
@@ -307,6 +308,10 @@ def main(argv: list[str]) -> list[dict[str, Any]]:
         print(f"{left:,} runs are missing; the same command goes on with them")
     if args.json:
         args.json.write_text(json.dumps(out, indent=1))
+    if args.plot and out["curves"]:
+        from benchmarks._plots import plot
+
+        plot(out, args.plot)
     return [
         {
             "strategy": label,
