@@ -131,6 +131,11 @@ class GaussianProcess(Predictor):
         """(n,) posterior mean of the loss of what it was conditioned on."""
         return np.asarray(self._centre + self._scale * self._fitted)
 
+    @property
+    def noise(self) -> float:
+        """Standard deviation of measuring a loss."""
+        return self._scale * float(np.sqrt(self.kernel.noise(self._theta)))
+
     def predict(self, architectures: Sequence[Architecture]) -> tuple[Vector, Vector]:
         """Mean and standard deviation of the loss, noise not included."""
         return self.predict_rows(self.reader.read(architectures))
