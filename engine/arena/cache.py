@@ -11,7 +11,7 @@ import ast
 import hashlib
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -33,13 +33,17 @@ class Results:
     Args:
         folder: where files stand.
         problem, entrant, budget, parallel: what is run.
+        also: what else decides the runs, as JSON, e.g. whose experience they were given.
     """
 
-    def __init__(self, folder: Path, problem: Problem, entrant: Entrant, budget: int, parallel: int = 1) -> None:
+    def __init__(
+        self, folder: Path, problem: Problem, entrant: Entrant, budget: int, parallel: int = 1, *,
+        also: Mapping[str, object] | None = None,
+    ) -> None:  # fmt: skip
         self.head = {
             "entrant": entrant.name, "kind": entrant.kind, "options": dict(entrant.options),
             "duplicates": entrant.duplicates, "problem": problem.described(), "budget": budget, "parallel": parallel,
-            "code": digest_of(entrant, original(problem.space).name),
+            "code": digest_of(entrant, original(problem.space).name), **(also or {}),
         }  # fmt: skip
         digest = hashlib.sha256(json.dumps(self.head, sort_keys=True, default=str).encode()).hexdigest()[:12]
         place, name = (re.sub(r"[^\w.-]+", "-", t) for t in (f"{problem.name}-{budget}", entrant.name))

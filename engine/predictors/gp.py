@@ -136,6 +136,20 @@ class GaussianProcess(Predictor):
         """Standard deviation of measuring a loss."""
         return self._scale * float(np.sqrt(self.kernel.noise(self._theta)))
 
+    @property
+    def targets(self) -> Vector:
+        """(n,) standardized losses of what it was conditioned on."""
+        return self._targets
+
+    def left_out(self) -> tuple[Vector, Vector]:
+        """(n,) mean and standard deviation of each measured one by all others (Rasmussen & Williams 2006, eq. 5.12).
+
+        On the scale of `targets`, noise included.
+        """
+        inverse = cho_solve((self._lower, True), np.eye(len(self._targets)))
+        precision = np.diag(inverse)
+        return self._targets - self._alpha / precision, np.sqrt(1 / precision)
+
     def predict(self, architectures: Sequence[Architecture]) -> tuple[Vector, Vector]:
         """Mean and standard deviation of the loss, noise not included."""
         return self.predict_rows(self.reader.read(architectures))

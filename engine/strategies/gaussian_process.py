@@ -15,7 +15,7 @@ from engine.predictors import acquisition as acquisitions
 from engine.strategies._candidates import Candidates
 from engine.strategies._guided import LEADERS, Guided, Matrix
 from engine.strategies._measured import lifted
-from engine.strategies.base import Arrays, Context, Exhausted, Proposal, Wait
+from engine.strategies.base import Arrays, Context, Exhausted, Group, Proposal, Wait
 
 if TYPE_CHECKING:
     from engine.config import Budget
@@ -74,7 +74,7 @@ class GaussianProcessSearch(Guided):
     name = "gaussian_process"
     summary = "Bayesian optimization: a Gaussian process over the network's shape, features and size"
     reference = "Jones et al. 1998; Srinivas et al. 2010; Rasmussen and Williams 2006"
-    group = "bayesian"
+    group: ClassVar[Group] = "bayesian"
     guide = (
         "The best choice up to some hundred trials, also under limits, since it learns from each of them. "
         "With thousands of short trials evolution decides as well and much faster."
@@ -171,7 +171,7 @@ class GaussianProcessSearch(Guided):
         for j, objective in enumerate(self.context.objectives):
             if objective.metric in EXACT_COSTS:
                 continue
-            model = self.predictor()
+            model = self.process(j)
             model.theta = self.theta.get(j)
             if tune:
                 model.fit(known, self.losses[:, j], rng)
@@ -187,6 +187,10 @@ class GaussianProcessSearch(Guided):
 
         o = self.options
         return GaussianProcess(GaussianProcess.Options(sees=o.sees, size=o.size), self.context.space)
+
+    def process(self, objective: int) -> GaussianProcess:
+        """A new one for an objective; strategies that know more of it lay it in here."""
+        return self.predictor()
 
     def _worth(self, mean: Matrix, sd: Matrix, rng: np.random.Generator) -> NDArray[np.float64]:
         """The acquisition; improvement counts from the best posterior mean of what was measured."""
@@ -248,7 +252,7 @@ class GaussianProcessSearch(Guided):
         if len(numbers) < 3 or level is None:
             return super().recommend(k)
         chosen = _chosen(losses, MOST)
-        model = self.predictor()
+        model = self.process(0)
         model.theta = self.theta.get(0)  # asked by people at any time: nothing may be tuned by it
         history = self.context.history
         model.condition([history[numbers[i]].architecture for i in chosen], losses[chosen, 0])
