@@ -196,9 +196,8 @@ def main(argv: list[str]) -> list[dict[str, Any]]:
         print(f"{label:44}" + "".join(cells))
     if args.json:
         args.json.write_text(json.dumps({"source": args.source, **out}, indent=1))
-    return [
-        {"run": label, **{f"at_{b}": round(row[b]["mean"], 3) for b in BUDGETS}} for label, row in out["reports"].items()
-    ]
+    rows = out["reports"].items()
+    return [{"run": label, **{f"at_{b}": round(row[b]["mean"], 3) for b in BUDGETS}} for label, row in rows]
 
 
 if __name__ == "__main__":

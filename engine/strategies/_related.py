@@ -128,7 +128,9 @@ def in_turn(sources: Sequence[Source], n: int) -> list[int]:
 def _column(experience: Experience, context: Context, objective: int) -> int | None:
     """Which of its losses speaks of this objective."""
     wanted = context.objectives[objective]
-    same = [i for i, o in enumerate(experience.objectives) if (o.metric, o.direction) == (wanted.metric, wanted.direction)]
+    same = [
+        i for i, o in enumerate(experience.objectives) if (o.metric, o.direction) == (wanted.metric, wanted.direction)
+    ]
     return same[0] if same else None
 
 

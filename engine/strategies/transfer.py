@@ -146,4 +146,3 @@ class Transfer(GaussianProcessSearch):
             chart=bars("search", "relatedness"), note="before anything was measured here",
         )  # fmt: skip
         return out
-
