@@ -189,7 +189,7 @@ class Narrowing(Strategy):
             for i, fidelity in enumerate(sorted(entry.reports)):
                 report = entry.reports[fidelity]
                 reports = dict(list(sorted(entry.reports.items()))[: i + 1])
-                values = {(r.source, f): entry.values[r.source, f] for f, r in reports.items()}
+                values = {(str(r.source), f): entry.values[str(r.source), f] for f, r in reports.items()}
                 self.inner.tell(replace(entry, reports=reports, values=values), report)
 
     # -- told --------------------------------------------------------------------------------------
