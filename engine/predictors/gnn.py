@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from engine.architecture import Architecture
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
 
 #: a network of at most so many different cells is given as those, a more varied one whole
 FEW_CELLS = 4
+#: graphs of one step of training
+AT_ONCE = 40
+#: graphs that are predicted at a time: padded they take memory
+TOGETHER = 500
 
 
 class Options(BaseModel):
@@ -31,7 +36,7 @@ class Options(BaseModel):
 
     width: int = Field(32, ge=4, le=256, description="Numbers a node carries.")
     layers: int = Field(3, ge=1, le=10, description="Rounds of messages.")
-    steps: int = Field(100, ge=5, le=2000, description="Steps of training.")
+    steps: int = Field(150, ge=5, le=2000, description="Steps of training.")
     lr: float = Field(0.01, gt=0, le=1, description="First learning rate.")
 
 
@@ -75,11 +80,17 @@ class Gnn(Predictor):
         batch = self._batch(architectures)
         goal = torch.from_numpy(self.scale.to(losses)).float()
         net = GraphNet(
-            len(OPERATION_IDS), batch.numbers.shape[1], batch.globals.shape[1],
+            len(OPERATION_IDS), batch.numbers.shape[2], batch.globals.shape[1],
             width=o.width, layers=o.layers, draw=generator(rng),
         )  # fmt: skip
+        drawn = iter(_rounds(len(losses), o.steps, rng))
+
+        def loss() -> Any:
+            rows = torch.from_numpy(next(drawn))
+            return (net(batch.part(rows)) - goal[rows]).square().mean()
+
         with one_thread():
-            train(net, lambda: (net(batch) - goal).square().mean(), steps=o.steps, lr=o.lr, decay=0.01)
+            train(net, loss, steps=o.steps, lr=o.lr, decay=0.01)
             with torch.no_grad():
                 phi = net.embed(batch).double().numpy()
         self._net = net
@@ -105,7 +116,8 @@ class Gnn(Predictor):
         from engine.predictors.nets.training import one_thread
 
         with torch.no_grad(), one_thread():
-            phi = self._net.embed(self._batch(architectures)).double().numpy()
+            parts = [architectures[i : i + TOGETHER] for i in range(0, len(architectures), TOGETHER)]
+            phi = np.concatenate([self._net.embed(self._batch(part)).double().numpy() for part in parts])
         phi = np.column_stack([phi, np.ones(len(phi))])
         sd = np.sqrt(np.maximum(np.einsum("ij,jk,ik->i", phi, self._covariance, phi), 0.0))
         return self.scale.back(phi @ self._mean, sd)
@@ -129,20 +141,33 @@ class Gnn(Predictor):
         from engine.predictors.nets.graph import Batch
 
         read = [self._reading(a) for a in architectures]
-        sizes = np.array([len(graph.operations) for graph, _ in read])
-        starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
-        edges = np.concatenate([graph.edges + start for (graph, _), start in zip(read, starts, strict=True)], axis=1)
+        n, most = len(read), max(len(graph.operations) for graph, _ in read)
         (node_shift, node_scale), (shift, scale) = self._standards
-        numbers = (np.concatenate([graph.features for graph, _ in read]) - node_shift) / node_scale
+        operations = np.zeros((n, most), dtype=np.int64)
+        numbers = np.zeros((n, most, len(node_shift)), dtype=np.float32)
+        fed, there = np.zeros((n, most, most), dtype=np.float32), np.zeros((n, most, 1), dtype=np.float32)
+        for i, (graph, _) in enumerate(read):
+            here = len(graph.operations)
+            operations[i, :here], there[i, :here] = graph.operations, 1.0
+            numbers[i, :here] = (graph.features - node_shift) / node_scale
+            np.add.at(fed[i], (graph.edges[1], graph.edges[0]), 1.0)
+        reads = fed.transpose(0, 2, 1)
         known = (np.array([row for _, row in read]) - shift) / scale
         return Batch(
-            torch.from_numpy(np.concatenate([graph.operations for graph, _ in read])),
-            torch.from_numpy(numbers).float(),
-            torch.from_numpy(edges[0]),
-            torch.from_numpy(edges[1]),
-            torch.from_numpy(np.repeat(np.arange(len(read)), sizes)),
+            torch.from_numpy(operations),
+            torch.from_numpy(numbers),
+            torch.from_numpy(fed / np.maximum(fed.sum(2, keepdims=True), 1.0)),
+            torch.from_numpy(reads / np.maximum(reads.sum(2, keepdims=True), 1.0)),
+            torch.from_numpy(there),
             torch.from_numpy(known).float(),
         )
+
+
+def _rounds(n: int, steps: int, rng: np.random.Generator) -> list[NDArray[np.int64]]:
+    """Graphs of each step: all in a shuffled order, `AT_ONCE` at a time, then again."""
+    size = min(n, AT_ONCE)
+    order = np.concatenate([rng.permutation(n) for _ in range(-(-steps * size // n))])
+    return [order[i * size : (i + 1) * size] for i in range(steps)]
 
 
 def _standard(rows: Vector) -> tuple[Vector, Vector]:

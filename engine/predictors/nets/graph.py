@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor, nn
@@ -10,22 +10,27 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class Batch:
-    """Several graphs as one.
+    """Several graphs, padded to the largest one.
 
     Attributes:
-        operations: (nodes,) ids.
-        numbers: (nodes, k) what is known of each node.
-        source, target: (edges,) node numbers.
-        graph: (nodes,) which graph a node belongs to.
+        operations: (graphs, nodes) ids; any at a padded place.
+        numbers: (graphs, nodes, k) what is known of each node.
+        fed: (graphs, nodes, nodes) row = node, its inputs' shares: they add up to 1, or 0 where it has none.
+        read: (graphs, nodes, nodes) the same of its readers.
+        there: (graphs, nodes, 1) 1 at nodes, 0 at padded places.
         globals: (graphs, g) what is known of each graph.
     """
 
     operations: Tensor
     numbers: Tensor
-    source: Tensor
-    target: Tensor
-    graph: Tensor
+    fed: Tensor
+    read: Tensor
+    there: Tensor
     globals: Tensor
+
+    def part(self, rows: Tensor) -> Batch:
+        """Some of the graphs, by number."""
+        return Batch(*(getattr(self, f.name)[rows] for f in fields(self)))
 
 
 class GraphNet(nn.Module):
@@ -56,22 +61,12 @@ class GraphNet(nn.Module):
 
     def embed(self, batch: Batch) -> Tensor:
         """(graphs, width): what a linear layer predicts from."""
-        x = torch.relu(self.operation(batch.operations) + self.number(batch.numbers))  # (nodes, width)
-        fed = _counts(batch.target, len(x))
-        read = _counts(batch.source, len(x))
+        x = torch.relu(self.operation(batch.operations) + self.number(batch.numbers))  # (graphs, nodes, width)
         for own, forwards, backwards in zip(self.own, self.forwards, self.backwards, strict=True):
-            down = torch.zeros_like(x).index_add(0, batch.target, x[batch.source]) / fed
-            up = torch.zeros_like(x).index_add(0, batch.source, x[batch.target]) / read
-            x = torch.relu(own(x) + forwards(down) + backwards(up))
-        n = len(batch.globals)
-        mean = x.new_zeros(n, x.shape[1]).index_add(0, batch.graph, x) / _counts(batch.graph, n)
+            x = torch.relu(own(x) + forwards(batch.fed @ x) + backwards(batch.read @ x))
+        mean = (x * batch.there).sum(1) / batch.there.sum(1)
         return torch.tanh(self.join(torch.cat([mean, batch.globals], dim=1)))
 
     def forward(self, batch: Batch) -> Tensor:
         out: Tensor = self.out(self.embed(batch)).squeeze(1)  # (graphs,)
         return out
-
-
-def _counts(index: Tensor, n: int) -> Tensor:
-    """(n, 1): how often each number occurs, at least 1."""
-    return torch.bincount(index, minlength=n).clamp(min=1).unsqueeze(1)
