@@ -138,6 +138,10 @@ class Guided(Strategy):
                 self.learned, self.fitted_at = self.results, number
                 self.fitted, self.losses = np.array(numbers, dtype=np.int64), losses
                 self._models = None
+        return self._ready()
+
+    def _ready(self) -> bool:
+        """Whether there is a predictor; after a restart it learns again what it had learned, nothing newer."""
         if len(self.fitted) < 2:
             return False
         if self._models is None:
@@ -269,7 +273,7 @@ class Guided(Strategy):
         Good: the predictions so far agree with what came (`TRUSTED`). With several objectives by measurement alone.
         """
         measured = super().recommend(max(k, LEADERS))
-        if len(self.context.objectives) > 1 or not self._trusted() or not self._learn(self.fitted_at):
+        if len(self.context.objectives) > 1 or not self._trusted() or not self._ready():
             return measured[:k]
         history, level = self.context.history, self.context.history.top
         assert level is not None
@@ -300,7 +304,7 @@ class Guided(Strategy):
 
     @classmethod
     def sentence(cls, options: BaseModel, budget: Budget) -> str:
-        """E.g. "10 random networks, then 20 times the best of 200 candidates in the eyes of a predictor"."""
+        """E.g. "10 random networks, then 20 times the most promising of 200 by what was learned"."""
         initial = started(options, budget.trials)
         if budget.trials <= initial:
             return f"{budget.trials:,} random networks (the predictor would start after {initial:,})"

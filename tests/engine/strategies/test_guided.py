@@ -157,6 +157,21 @@ def test_recommend_trusts_a_predictor_that_was_right(monkeypatch):
     assert c.strategy.recommend(1) == before[:1]
 
 
+def test_asking_for_a_recommendation_changes_nothing():
+    """A person may look at any time: the same proposals follow."""
+
+    def search(looking):
+        driver = Driver(config(strategy=quick("bananas"), budget={"trials": 24}))
+        driver.tell(Edit("start"))
+        while driver.out.finish is None:
+            driver.finish_one()
+            if looking:
+                driver.out.conductor.strategy.recommend(3)
+        return [a.proposal for a in driver.out.of(Start)]
+
+    assert search(True) == search(False)
+
+
 def test_encodings_and_trees_serve():
     """Each choice runs, and leads to other proposals than the next."""
     seen = set()
