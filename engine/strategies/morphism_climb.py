@@ -46,7 +46,7 @@ class Options(BaseModel):
     )
     changes: int = Field(1, ge=1, le=20, description="Morphisms between a parent and its child.")
     patience: int = Field(
-        2, ge=1, le=1_000, description="Steps without a better network until the climb begins again elsewhere."
+        5, ge=1, le=1_000, description="Steps without a better network until the climb begins again elsewhere."
     )
     inherit: bool = Field(
         True, description="Children begin with the function of their parent, instead of random weights."
@@ -74,8 +74,9 @@ class MorphismClimb(Strategy):
     with the budget when left empty; `changes` is 1 instead of 5, since spaces end where the published one has no end.
     The climb begins with the best of some small random networks, where the paper takes one given network. It can only
     grow, so when no child is fresh (the space or a limit ends there), or after `patience` steps without a better
-    network, it begins again elsewhere. With several objectives the best of a step is so by non-domination, then
-    crowding. Several children train at a time, and a step ends when all of them have a first result.
+    network (the paper never gives up), it begins again elsewhere. With several objectives the best of a step is so by
+    non-domination, then crowding. Several children train at a time, and a step ends when all of them have a first
+    result.
     """
 
     name = "morphism_climb"
