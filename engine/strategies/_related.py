@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import exp, isfinite, log2, prod
 from typing import TYPE_CHECKING, Any
@@ -123,6 +123,19 @@ def in_turn(sources: Sequence[Source], n: int) -> list[int]:
         used[i] += 1
         out.append(i)
     return out
+
+
+def best_of(
+    sources: Sequence[Source], number: int, fresh: Callable[[Architecture], bool]
+) -> tuple[Architecture, str] | None:
+    """The best fresh network of the source whose turn it is at the `number`-th proposal, and why; None without one."""
+    for i in in_turn(sources, number)[-1:]:
+        source = sources[i]
+        for place in source.order():
+            if fresh(source.architectures[place]):
+                why = f"among the best of the search {source.name[:60]!r} (relatedness {source.related:.2f})"
+                return source.architectures[place], why
+    return None
 
 
 def _column(experience: Experience, context: Context, objective: int) -> int | None:

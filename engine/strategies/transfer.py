@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 
 from engine.predictors._ranked import RankWeighted
 from engine.strategies import gaussian_process
-from engine.strategies._related import Source, in_turn, sources_of
+from engine.strategies._related import Source, best_of, sources_of
 from engine.strategies._views import bars, lines, thinned, view
 from engine.strategies.base import Arrays, Context, Exhausted, Proposal, Wait
 from engine.strategies.gaussian_process import GaussianProcessSearch
@@ -82,13 +82,8 @@ class Transfer(GaussianProcessSearch):
         return super().propose(number, rng)
 
     def _start(self, number: int, rng: np.random.Generator) -> Proposal | Exhausted:
-        for i in in_turn(self.sources, number)[-1:]:
-            source = self.sources[i]
-            for place in source.order():
-                found = source.architectures[place]
-                if self.fresh(found):
-                    why = f"among the best of the search {source.name[:60]!r} (relatedness {source.related:.2f})"
-                    return Proposal(found, why=why, by=self.name)
+        if (found := best_of(self.sources, number, self.fresh)) is not None:
+            return Proposal(found[0], why=found[1], by=self.name)
         return super()._start(number, rng)
 
     def process(self, objective: int) -> RankWeighted:
