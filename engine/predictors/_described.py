@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 Matrix = NDArray[np.float64]
 #: draws from the prior that say how widely a number is spread in a space
 REFERENCE = 256
+#: share of the draws at either end that does not count for centre and scale, and how far from the centre anything is
+TAIL, FAR = 0.05, 5.0
 #: architectures whose description is remembered
 REMEMBERED = 30_000
 
@@ -74,6 +76,8 @@ class Described:
             except CannotBuild:
                 continue
         shapes = np.array([shape for shape, _ in found]).reshape(-1, len(STRUCTURE) + 1)
+        if found:  # a network without a way to its output has no size: a few of them must not set the scale
+            shapes = np.clip(shapes, *np.quantile(shapes, (TAIL, 1 - TAIL), axis=0))
         self._centre = shapes.mean(axis=0) if found else np.zeros(len(STRUCTURE) + 1)
         self._scale = shapes.std(axis=0) if found else np.ones(len(STRUCTURE) + 1)
         self._scale[self._scale < 1e-9] = 1.0
@@ -126,7 +130,7 @@ class Described:
             at, features = self._look(architecture)
         except CannotBuild:
             return place
-        shape[:] = (at - self._centre) / self._scale
+        shape[:] = np.clip((at - self._centre) / self._scale, -FAR, FAR)
         for j, name in enumerate(self.names):
             value = features.get(name)
             if isinstance(value, str):

@@ -108,7 +108,13 @@ class Candidates:
             return ""
 
     def fresh(
-        self, rng: np.random.Generator, leaders: Sequence[Architecture], n: int = 1000, changes: int = 2
+        self,
+        rng: np.random.Generator,
+        leaders: Sequence[Architecture],
+        n: int = 1000,
+        changes: int = 2,
+        *,
+        certain: bool = True,
     ) -> list[Architecture]:
         """All of a listed space, else up to `n`: half of them 1 to `changes` changes from the leaders, half drawn.
 
@@ -117,6 +123,8 @@ class Candidates:
             leaders: architectures to mutate, best first; each next one is chosen half as often as the three before.
             n: how many, where the space is not listed.
             changes: most decisions that a mutant redraws.
+            certain: whether each is known to be fresh; else only that it is within the limits, which spares the
+                canonical key of all but the one that is proposed in the end (ask `Strategy.fresh` then).
         """
         if self.listed is not None:
             return [self.listed.architectures[i] for i in self.places()]
@@ -130,6 +138,15 @@ class Candidates:
                 architecture = space.mutate(parent, 1 + int(rng.integers(changes)), rng)
             else:
                 architecture = space.sample(rng)
-            if self.strategy.fresh(architecture):
+            if certain and self.strategy.fresh(architecture):
                 found.setdefault(self._class(architecture), architecture)
+            elif not certain and architecture.key not in found and self._within(architecture):
+                found[architecture.key] = architecture
         return list(found.values())
+
+    def _within(self, architecture: Architecture) -> bool:
+        try:
+            costs = self.context.costs(architecture)
+        except CannotBuild:
+            return False
+        return all(costs[name] <= limit for name, limit in self.context.limits.items())

@@ -186,6 +186,8 @@ class Guided(Strategy):
         mean, sd = self.predicted(candidates)
         worth = self._worth(mean, sd, rng)
         place = self._apart(candidates, np.argsort(-worth, kind="stable"))
+        if place is None:
+            return None
         found = candidates[place]
         at = (float(mean[place, 0]), float(sd[place, 0]), float(worth[place]))
         self.pending[self.context.identity(found)] = at
@@ -235,7 +237,7 @@ class Guided(Strategy):
             case "mean":
                 return -mean
 
-    def _apart(self, candidates: Sequence[Architecture], order: NDArray[np.intp]) -> int:
+    def _apart(self, candidates: Sequence[Architecture], order: NDArray[np.intp]) -> int | None:
         """The first in order that is no near copy of what is under way, else the very first."""
         if self.rule not in ("its", "mean") and self.under_way:
             going = [e.architecture for e in self._going()]

@@ -49,7 +49,7 @@ class Options(BaseModel):
     )
     size: bool = Field(True, description="A line in the logarithm of live multiply-adds.")
     candidates: int = Field(
-        200, ge=10, le=10_000, description="Networks to choose among in spaces too large to be listed."
+        100, ge=10, le=10_000, description="Networks to choose among in spaces too large to be listed."
     )
     changes: int = Field(2, ge=1, le=20, description="Most decisions in which a mutant differs from its parent.")
 
@@ -137,7 +137,8 @@ class GaussianProcessSearch(Guided):
     def _candidates(self, rng: np.random.Generator) -> list[Architecture]:
         best = ranking(self.losses)[:LEADERS]
         leaders = [self.context.history[int(self.fitted[i])].architecture for i in best]
-        return self._listed().fresh(rng, leaders, self.options.candidates, self.options.changes)
+        o = self.options
+        return self._listed().fresh(rng, leaders, o.candidates, o.changes, certain=False)
 
     def _learn(self, number: int) -> bool:
         """Takes every result at once; tunes the parameters when a tenth more is known."""
@@ -238,9 +239,11 @@ class GaussianProcessSearch(Guided):
             case _:
                 return f"Thompson draw {worth:.4g}"
 
-    def _apart(self, candidates: Sequence[Architecture], order: NDArray[np.intp]) -> int:
-        """The very first: what is under way is believed to be known, so that its like are worth little."""
-        return int(order[0])
+    def _apart(self, candidates: Sequence[Architecture], order: NDArray[np.intp]) -> int | None:
+        """The first fresh one: what is under way is believed to be known, so that its like are worth little."""
+        if self._listed().listed is not None:
+            return int(order[0])
+        return next((int(place) for place in order if self.fresh(candidates[place])), None)
 
     # -- what it would hand over ---------------------------------------------------------------------
     def recommend(self, k: int) -> list[int]:
