@@ -151,8 +151,13 @@ def _measure(port: int, reports: int, every_s: float) -> list[dict[str, Any]]:
     owner, epochs = ensure_local_user(), 9
     config = SearchConfig.parse(
         {
-            "schema": 1, "name": "Live", "space": "layers", "strategy": "random", "evaluator": {"name": "tabular"},
-            "budget": {"trials": 10_000, "epochs": epochs}, "parallelism": 2,
+            "schema": 1,
+            "name": "Live",
+            "space": "layers",
+            "strategy": "random",
+            "evaluator": {"name": "tabular"},
+            "budget": {"trials": 10_000, "epochs": epochs},
+            "parallelism": 2,
         }  # fmt: skip
     )
     search = lifecycle.search_create(owner=owner, config=config, start=True)

@@ -53,9 +53,7 @@ def ours(trials: int, home: Path) -> dict[str, Any]:
         processes = {name: psutil.Process(pid) for name, pid in stack.pids().items()}
         before = {name: sum(p.cpu_times()[:2]) for name, p in processes.items()}
         search, seconds = run(trials)
-        cpu = {
-            name: round(1000 * (sum(p.cpu_times()[:2]) - before[name]) / trials, 2) for name, p in processes.items()
-        }
+        cpu = {name: round(1000 * (sum(p.cpu_times()[:2]) - before[name]) / trials, 2) for name, p in processes.items()}
     assert search.state == "completed", search.reason
     wrong = inconsistencies(search=search)
     jobs = Job.objects.filter(search=search, state="done").count()

@@ -88,10 +88,14 @@ class Conductor:
             experience: of the earlier searches that the config names.
 
         Raises:
-            InvalidConfig: the strategy does not serve this space or these objectives, or cannot work with its options.
+            InvalidConfig: the strategy does not serve this space or these objectives, or cannot work with its options;
+                or results that the config names are not among `experience`.
         """
         from engine.spaces.base import make_space
 
+        if missing := sorted(set(config.experience) - {e.digest for e in experience}):
+            text = f"the results {missing[0][:12]}… of an earlier search are named, but not at hand"
+            raise InvalidConfig([(("experience",), text)])
         space = make_space(config, data)
         context = Context(
             space=space,

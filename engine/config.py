@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import Any, Literal, Self
 
 import yaml
@@ -67,6 +68,9 @@ class SearchConfig(Strict):
     schedule: PlugIn = PlugIn(name="full")
     objectives: tuple[Objective, ...] = (Objective(),)
     limits: dict[str, float] = Field(default_factory=dict)
+    experience: tuple[str, ...] = Field(
+        (), max_length=20, description="Earlier searches to learn from: digests of their frozen results."
+    )
     duplicates: Literal["canonical", "written", "allowed"] = Field(
         "canonical",
         description="What counts as the same architecture: the same network, the same writing, or nothing.",
@@ -86,6 +90,16 @@ class SearchConfig(Strict):
             raise ValueError("at least one objective")
         if len({o.metric for o in value}) != len(value):
             raise ValueError("each metric once")
+        return value
+
+    @field_validator("experience")
+    @classmethod
+    def _experience(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for digest in value:
+            if not re.fullmatch(r"[0-9a-f]{64}", digest):
+                raise ValueError(f"a digest has 64 hexadecimal digits, not {digest[:70]!r}")
+        if len(set(value)) != len(value):
+            raise ValueError("each earlier search once")
         return value
 
     @field_validator("limits")

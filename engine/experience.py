@@ -10,10 +10,16 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from engine.architecture import Option
+from engine.errors import DataError
 from engine.objectives import Objective
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from engine.conductor import Conductor
+    from engine.config import SearchConfig
+    from engine.history import History
+    from engine.spaces.base import SearchSpace
 
 #: trials kept of one search: all up to here, then the best half and an even choice of the rest
 MOST_TRIALS = 2_000
@@ -80,18 +86,28 @@ class Experience:
 
 def experience_of(conductor: Conductor) -> Experience | None:
     """What a search has measured at the highest level it reached; None before there is a result."""
-    context, config = conductor.context, conductor.config
-    level = context.history.top
+    return experience_from(conductor.config, conductor.context.space, conductor.history)
+
+
+def experience_from(config: SearchConfig, space: SearchSpace, history: History) -> Experience | None:
+    """`experience_of` a search of which nothing but its history is at hand.
+
+    Args:
+        config: the search.
+        space: its space, bound to its data.
+        history: its trials with their reports.
+    """
+    level = history.top
     if level is None:
         return None
-    entries = [e for e in context.history if level in e.values and all(abs(x) < float("inf") for x in e.values[level])]
+    entries = [e for e in history if level in e.values and all(abs(x) < float("inf") for x in e.values[level])]
     if len(entries) > MOST_TRIALS:
         ranked = sorted(entries, key=lambda e: e.values[level])
         best, rest = ranked[: MOST_TRIALS // 2], ranked[MOST_TRIALS // 2 :]
         step = len(rest) / (MOST_TRIALS - len(best))
         kept = best + [rest[int(i * step)] for i in range(MOST_TRIALS - len(best))]
         entries = sorted(kept, key=lambda e: e.number)
-    data = context.space.data
+    data = space.data
     assert data is not None
     return Experience(
         name=config.name,
@@ -101,11 +117,43 @@ def experience_of(conductor: Conductor) -> Experience | None:
             "name": data.name, "kind": data.kind, "input_shape": list(data.input_shape), "n_classes": data.n_classes,
             "sizes": dict(data.sizes), "digest": data.digest,
         },
-        objectives=tuple(context.objectives),
+        objectives=tuple(history.objectives),
         source=level[0],
         fidelity=level[1],
         trials=tried(entries, level),
     )  # fmt: skip
+
+
+def read(folder: Path, digests: Sequence[str]) -> list[Experience]:
+    """Frozen results by their digests from a folder of `DIGEST.json`.
+
+    Raises:
+        DataError: one is missing or damaged; names the file.
+    """
+    out = []
+    for digest in digests:
+        path = folder / f"{digest}.json"
+        try:
+            text = path.read_text(encoding="utf-8")
+        except OSError as e:
+            raise DataError(f"the results of an earlier search are missing: {path} ({e.strerror})") from e
+        out.append(parsed(text, digest))
+    return out
+
+
+def parsed(text: str, digest: str) -> Experience:
+    """Reads the JSON text of frozen results.
+
+    Raises:
+        DataError: it is not what the digest names.
+    """
+    try:
+        found = Experience.from_json(json.loads(text))
+    except (ValueError, KeyError, TypeError) as e:
+        raise DataError(f"the results {digest[:12]}… of an earlier search cannot be read: {e}") from e
+    if found.digest != digest:
+        raise DataError(f"the results {digest[:12]}… of an earlier search are damaged: their digest is another one")
+    return found
 
 
 def tried(entries: Sequence[Any], level: tuple[str, int]) -> tuple[Tried, ...]:

@@ -210,6 +210,7 @@ class Strategy(ABC):
     Attributes:
         inherits: its proposals may start from the weights of earlier trials (`Proposal.init_from`): the checkpoints of
             trials are kept at their end then, as long as `keeps` names them.
+        learns: it makes use of `Context.experience`, so that people are asked which earlier searches to learn from.
         group: family, for the form and the docs.
         guide: two sentences for people: what it is good for, and when to take another one; from the benchmarks.
     """
@@ -220,6 +221,7 @@ class Strategy(ABC):
     group: ClassVar[Group] = "other"
     guide: ClassVar[str] = ""
     inherits: ClassVar[bool] = False
+    learns: ClassVar[bool] = False
     Options: ClassVar[type[BaseModel]] = NoOptions
 
     def __init__(self, options: BaseModel, context: Context) -> None:

@@ -61,6 +61,7 @@ class MetaSurrogate(Guided):
     summary = "A surrogate that learned over earlier and made-up searches to learn from few trials"
     reference = "Li et al. 2017, Meta-SGD: Learning to Learn Quickly for Few-Shot Learning"
     group: ClassVar[Group] = "across"
+    learns = True
     guide = (
         "Take it when you have searched on similar data and can afford some twenty trials only. "
         "Alone and with more trials a Gaussian process is ahead of it."

@@ -53,6 +53,7 @@ class Transfer(GaussianProcessSearch):
     summary = "Begin where related earlier searches ended; trust them as far as they rank well here"
     reference = "Cao et al. 2023, AutoTransfer; Feurer, Letham and Bakshy 2018, Practical Transfer Learning (RGPE)"
     group = "across"
+    learns = True
     guide = (
         "Take it when you have searched the same or a similar space on similar data: twenty trials then go a long way. "
         "Without such a search it is the Gaussian process."

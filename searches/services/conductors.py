@@ -12,6 +12,7 @@ import logging
 import threading
 import time
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -21,9 +22,11 @@ from engine.conductor import Conductor, training_seed
 from engine.config import SearchConfig
 from engine.data.spec import DataSpec
 from engine.errors import EngineError
+from engine.experience import Experience
 from engine.log import Entry, entry_from_json
 from engine.strategies.base import Proposal
 from searches.models import LogEntry, Search, Snapshot, Trial
+from searches.services.experience import experience_load
 from searches.services.snapshots import snapshot_arrays
 
 log = logging.getLogger(__name__)
@@ -164,7 +167,7 @@ def load(search: Search) -> Held:
         search.data_spec = spec.model_dump(mode="json")
         Search.objects.filter(pk=search.pk).update(data_spec=search.data_spec)
     data = DataSpec.model_validate(search.data_spec)
-    conductor, done = _from_snapshot(search, config, data)
+    conductor, done = _from_snapshot(search, config, data, experience_load(config=config))
     for entry in _entries(search.pk, done, search.cursor):
         conductor.observe(entry)
         conductor.next_actions()
@@ -180,10 +183,12 @@ def load(search: Search) -> Held:
     )
 
 
-def _from_snapshot(search: Search, config: SearchConfig, data: DataSpec) -> tuple[Conductor, int]:
+def _from_snapshot(
+    search: Search, config: SearchConfig, data: DataSpec, experience: Sequence[Experience]
+) -> tuple[Conductor, int]:
     """The newest snapshot that works, else an empty conductor; and how many entries it has seen."""
     for snapshot in Snapshot.objects.filter(search_id=search.pk, cursor__lte=search.cursor).order_by("-cursor"):
-        conductor = Conductor.from_config(config, data)
+        conductor = Conductor.from_config(config, data, experience)
         try:
             state = json.loads(snapshot.state["text"])
             entries = list(_entries(search.pk, 0, snapshot.cursor))
@@ -196,7 +201,7 @@ def _from_snapshot(search: Search, config: SearchConfig, data: DataSpec) -> tupl
             log.info("The snapshot of search %s %s does not work: %s", search.pk, snapshot, e)
             continue
         return conductor, snapshot.cursor
-    return Conductor.from_config(config, data), 0
+    return Conductor.from_config(config, data, experience), 0
 
 
 def _proposal(value: dict[str, Any], conductor: Conductor) -> Proposal:
