@@ -66,23 +66,28 @@ class Form:
         return {fold.id: fold.summary for section in self.sections for fold in section.folds}
 
 
-def build(values: Values, checked: Checked, *, slots: int = 0, saved: Sequence[Choice] = ()) -> Form:
+def build(
+    values: Values, checked: Checked, *, slots: int = 0, saved: Sequence[Choice] = (), earlier: Sequence[Choice] = ()
+) -> Form:
     """The form for these values; problems stand at their fields.
 
     Args:
         saved: the person's saved spaces, to be chosen beside the families.
+        earlier: ended searches that a strategy may learn from.
     """
     v = forms_values.complete(values)
     sections = [
         _name_and_data(v, checked),
         _space(v, checked, saved),
-        _strategy(v, checked),
+        _strategy(v, checked, earlier),
         _goal(v),
         _budget(v, slots),
     ]
     marks = {f"{kind}:for": str(v[kind]["name"]) for kind in ("data", *forms_values.KINDS)}
     if mark := next((c.value.rpartition(":")[2] for c in saved if c.chosen), ""):
         marks["saved:for"] = mark
+    if earlier:
+        marks["learn:for"] = "shown"
     form = Form(sections=sections, errors=[], marks=marks)
     _place(form, checked.problems)
     return form
@@ -192,10 +197,13 @@ def _space(v: Values, checked: Checked, saved: Sequence[Choice] = ()) -> Section
     return section
 
 
-def _strategy(v: Values, checked: Checked) -> Section:
+def _strategy(v: Values, checked: Checked, earlier: Sequence[Choice]) -> Section:
     now, schedule = str(v["strategy"]["name"]), str(v["schedule"]["name"])
     section = Section("strategy", "Strategy")
     section.fields.append(methods(checked, now))
+    if earlier:
+        about = "Their results are frozen when this search is made; how much each counts shows as it goes on."
+        section.fields.append(Field(("learn",), "learn from", "checks", choices=list(earlier), help=about))
     schedules = catalog.plugins("schedule")
     ordered = [n for n in SCHEDULES if n in schedules] + [n for n in schedules if n not in SCHEDULES]
     choices = [

@@ -39,6 +39,12 @@ def searches_of(user: AbstractBaseUser | AnonymousUser) -> QuerySet[Search]:
     return Search.objects.filter(owner_id=user.pk).exclude(hidden & Q(submit_token__isnull=False))
 
 
+def ended_of(*, user: AbstractBaseUser | AnonymousUser, most: int = 50) -> QuerySet[Search]:
+    """The person's ended searches that have results, newest first; what a new one may learn from."""
+    found = searches_of(user).filter(state__in=Search.ENDED, n_completed__gt=0)
+    return found.order_by("-pk").only("name", "config", "data_spec", "n_completed")[:most]
+
+
 def search_get(*, user: AbstractBaseUser | AnonymousUser, id: int) -> Search:
     """One of the person's own searches with its best trial and its saved space. One query.
 

@@ -21,7 +21,7 @@ from pydantic import ValidationError
 from engine import catalog
 from engine.data import registry
 from engine.errors import EngineError, InvalidConfig
-from searches.forms import saved, yaml_text
+from searches.forms import learning, saved, yaml_text
 from searches.forms import values as forms_values
 from searches.forms.check import Checked, check
 from searches.forms.sections import build
@@ -76,6 +76,7 @@ def _form(request: HttpRequest, key: str, origin: Search | None, relation: str) 
             state["space_version"] = origin.space_version_id
         if origin is not None and origin.state == Search.State.DRAFT and (first := proposed_in(origin)):
             state["first"] = first
+        learning.take_config(state, state["values"])
     _from_address(request, state)
     state.setdefault("token", secrets.token_urlsafe(24))
     _keep(request, key, state, touched=False)
@@ -171,7 +172,7 @@ def _submit(request: HttpRequest, key: str, origin: Search | None, relation: str
     try:
         search = lifecycle.search_create(
             owner=request.user,
-            config=checked.config,
+            config=learning.with_frozen(request.user, checked, state),
             start=not as_draft,
             submit_token=_stored(request, token),
             origin=None if replaces else origin,
@@ -198,6 +199,7 @@ def _submit(request: HttpRequest, key: str, origin: Search | None, relation: str
 
 def _posted(request: HttpRequest, state: dict[str, Any]) -> dict[str, Any]:
     """The values of the posted form; a saved space that was chosen just now brings its own."""
+    learning.take_post(state, request.POST)
     found = saved.taken(request.POST, newest_versions(user=request.user, also=state.get("space_version")))
     values = forms_values.renamed(forms_values.from_post(found.post, parallelism=_slots()[0] or 2))
     if found.version is None:
@@ -235,10 +237,7 @@ def _keep_space(request: HttpRequest, key: str, state: dict[str, Any], checked: 
 def _sent_before(request: HttpRequest) -> HttpResponse | None:
     """Where this very form has been sent already (double click, Back): to the search it made."""
     token = _token(request)
-    if not token:
-        return None
-    made = _made_by(request, token)
-    if made is None:
+    if not token or (made := _made_by(request, token)) is None:
         return None
     if timezone.now() - made.created_at > DOUBLE_CLICK:
         messages.info(request, "That form was sent before and made this search. Clone it to make another one.")
@@ -278,6 +277,7 @@ def part(request: HttpRequest, part: str) -> HttpResponse:
             response["HX-Retarget"], response["HX-Reswap"] = "#yaml-error", "innerHTML"
             return response
         values["name"] = str(values.get("name", "") or "")
+        learning.take_config(state, values)
     else:
         values = _posted(request, state)
     checked = check(values)
@@ -336,7 +336,8 @@ def _context(request: HttpRequest, key: str, state: dict[str, Any], checked: Che
     values = state["values"]
     version = _version(request, state)
     saved_choices = saved.choices(newest_versions(user=request.user, also=state.get("space_version")), version)
-    form = build(values, checked, slots=slots, saved=saved_choices)
+    earlier = learning.choices(request.user, checked, state)
+    form = build(values, checked, slots=slots, saved=saved_choices, earlier=earlier)
     first, first_why = saved.first_words(state.get("first"), checked)
     kept = state.setdefault("preflight", {})
     measured = time_of(owner=request.user, checked=checked, kept=kept, slots=slots, ask=ask)
