@@ -131,7 +131,7 @@ def synthetic_tasks(space: SearchSpace, n: int) -> list[Task]:
     out = []
     for _ in range(n if len(rows) else 0):
         b = rng.normal(0, 0.4, first)
-        b[-1] += rng.uniform(0, 1.2)  # larger is better more often than not
+        b[-1] += rng.uniform(0, 1.2)
         parts = [
             rows[:, :first] @ b,
             rows[:, first:] @ rng.normal(size=BUCKETS),

@@ -6,7 +6,7 @@ import copy
 from collections import deque
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from engine import catalog
 from engine.architecture import Option
 from engine.encodings import Places
-from engine.errors import InvalidArchitecture
+from engine.errors import InvalidArchitecture, InvalidConfig
 from engine.history import TrialEntry
 from engine.objectives import ranking
 from engine.strategies._measured import lifted
@@ -93,6 +93,9 @@ class Narrowing(Strategy):
 
     def __init__(self, options: BaseModel, context: Context) -> None:
         super().__init__(options, context)
+        inner = self.options.inner
+        if (reason := catalog.get("strategy", inner).supports(context.space, context.objectives)) is not None:
+            raise InvalidConfig([(("strategy", "inner"), f"{inner}: {reason}")])
         self.first, self.every = rounds(self.options, context.budget.trials)
         self.places = Places(context.space)
         self.results = self.judged = 0  # results told, and those at the last round
@@ -210,9 +213,8 @@ class Narrowing(Strategy):
     # -- about it ----------------------------------------------------------------------------------
     @classmethod
     def supports(cls, space: SearchSpace, objectives: Sequence[Any]) -> str | None:
-        """What all of the inner strategies serve: everything."""
-        reasons = (catalog.get("strategy", name).supports(space, objectives) for name in get_args(Inner))
-        return next((reason for reason in reasons if reason), None)
+        """Everything that its inner strategy serves; which one that is, the options say."""
+        return None
 
     @classmethod
     def sentence(cls, options: BaseModel, budget: Budget) -> str:
