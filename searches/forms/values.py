@@ -62,11 +62,6 @@ def default_space(data: DataSpec) -> str:
     return first if first in serving else next(iter(serving), DEFAULTS["space"])
 
 
-def preferred_strategy() -> str:
-    """What a new form offers first; a search that names no strategy means `DEFAULTS` all the same."""
-    return "auto" if "auto" in catalog.plugins("strategy") else DEFAULTS["strategy"]
-
-
 def data_of(values: Values) -> tuple[DataSpec | None, list[tuple[fields.Path, str]]]:
     """The data's spec, with the problems of that part; an evaluator that brings its own data decides."""
     part = values.get("data", {})
@@ -95,7 +90,7 @@ def fresh(*, parallelism: int = 2) -> Values:
     data, _ = data_of({"data": {"name": DEFAULTS["data"]}})
     values: Values = {"schema": SCHEMA, "name": "", "data": {"name": DEFAULTS["data"]}}
     for kind in KINDS:
-        values[kind] = {"name": preferred_strategy() if kind == "strategy" else DEFAULTS[kind]}
+        values[kind] = {"name": DEFAULTS["strategy"] if kind == "strategy" else DEFAULTS[kind]}
     values["space"] |= suggested(DEFAULTS["space"], data)
     values |= {
         "objectives": [{"metric": "accuracy", "direction": "maximize"}],

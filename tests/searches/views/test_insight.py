@@ -62,7 +62,7 @@ def believing(seeded):
 
 def test_what_the_strategy_believes_comes_first_one_chart_a_view(page, believing):
     text = page_of(page, believing)
-    assert "What regularized evolution believes" in text and "random networks, then" in text
+    assert "What auto believes" in text and "networks to start with" in text
     assert "Alive &lt;b&gt;" in text and "of the controller" in text and "Nothing yet" not in text
     for name in ("population", "loss", "rungs"):
         assert reverse("searches:belief", args=[believing.pk, name]) in text
