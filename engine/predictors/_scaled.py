@@ -41,3 +41,13 @@ class Scale:
     def back(self, mean: Vector, sd: Vector) -> tuple[Vector, Vector]:
         """Mean and standard deviation in units of the losses."""
         return mean * self.spread + self.centre, sd * self.spread
+
+
+def parts(members: int, n: int, rng: np.random.Generator) -> Vector:
+    """(members, n) weights of each loss for each member, rows adding up to 1: each leaves out another share.
+
+    Below twice as many losses as members all see all.
+    """
+    kept = (np.arange(members)[:, None] - rng.permutation(n)[None, :]) % members > 0
+    weight = np.where(kept, 1.0, 0.0) if n >= 2 * members else np.ones((members, n))
+    return np.asarray(weight / weight.sum(axis=1, keepdims=True))

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from engine.architecture import Architecture
 from engine.encodings import Places
-from engine.predictors._scaled import Scale, Vector
+from engine.predictors._scaled import Scale, Vector, parts
 from engine.predictors.base import Predictor
 
 if TYPE_CHECKING:
@@ -61,9 +61,7 @@ class SequencePredictor(Predictor):
         self.scale = Scale.of(losses)
         tokens = torch.from_numpy(self._tokens(architectures))
         goal = torch.from_numpy(self.scale.to(losses)).float()
-        part = (np.arange(o.members)[:, None] - rng.permutation(len(losses))[None, :]) % o.members > 0
-        weight = torch.from_numpy(part if len(losses) >= 2 * o.members else np.ones_like(part)).float()
-        weight = weight / weight.sum(1, keepdim=True)
+        weight = torch.from_numpy(parts(o.members, len(losses), rng)).float()
         net = RecurrentEnsemble(
             o.members, self.places.n_tokens, embedding=o.embedding, hidden=o.hidden, draw=generator(rng)
         )

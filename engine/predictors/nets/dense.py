@@ -9,7 +9,7 @@ from engine.predictors.nets.training import Dense
 
 
 class DenseEnsemble(nn.Module):
-    """Members that differ in their first weights alone.
+    """Members that share no weights.
 
     Args:
         members, inputs: sizes.

@@ -9,7 +9,7 @@ from scipy.stats import spearmanr
 from engine import catalog
 from engine.docs import example_spaces
 from engine.encodings import Places
-from engine.predictors._scaled import WORST, Scale
+from engine.predictors._scaled import WORST, Scale, parts
 from engine.predictors.encoders import Encoder, cells
 from tests.engine.driving import conductor_of, config, pairs
 
@@ -99,6 +99,14 @@ def test_scale_looks_at_the_good_half():
     mean, sd = scale.back(scale.to(losses[:101]), np.ones(101))
     assert np.allclose(mean, losses[:101]) and np.allclose(sd, scale.spread)
     assert Scale.of(np.full(3, 2.0)) == Scale(2.0, 1.0)
+
+
+def test_each_member_leaves_out_another_share():
+    """Five of ten losses: each sees eight, each loss is left out once; of few losses all are seen."""
+    weight = parts(5, 10, np.random.default_rng(0))
+    assert weight.shape == (5, 10) and np.allclose(weight.sum(axis=1), 1)
+    assert (np.count_nonzero(weight, axis=1) == 8).all() and (np.count_nonzero(weight, axis=0) == 4).all()
+    assert (parts(5, 9, np.random.default_rng(0)) == 1 / 9).all()
 
 
 # -- encodings ----------------------------------------------------------------------------------------
