@@ -11,7 +11,7 @@ from django.views.decorators.http import require_GET
 from engine import catalog
 from engine.docs import example_spaces, refusals, support
 from engine.strategies.base import GROUPS, Strategy
-from searches.forms.values import preferred_strategy
+from searches.forms.values import DEFAULTS
 from searches.forms.words import source_of
 
 
@@ -37,7 +37,7 @@ class Row:
 def methods(request: HttpRequest) -> HttpResponse:
     """The page; it follows from the catalog alone."""
     strategies: dict[str, type[Strategy]] = catalog.plugins("strategy")
-    table, preferred = support(), preferred_strategy()
+    table, preferred = support(), DEFAULTS["strategy"]
     rows = {
         name: Row(name, cls.summary, cls.guide, source_of(cls), refusals(table[name]), name == preferred)
         for name, cls in strategies.items()

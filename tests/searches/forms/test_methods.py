@@ -35,7 +35,7 @@ def refusing(monkeypatch):
 def test_each_strategy_stands_in_one_place():
     row = chooser()
     assert sorted(m.value for m in row.choices) == sorted(catalog.plugins("strategy"))
-    assert [m.value for m in row.choices if m.chosen] == [v.preferred_strategy()]
+    assert [m.value for m in row.choices if m.chosen] == [v.DEFAULTS["strategy"]]
     behind = [m.value for _, members in row.families for m in members]
     assert [m.value for m in row.in_view] + behind == [m.value for m in row.choices]
     assert {m.value for m in row.in_view} <= {name for names in IN_VIEW for name in names}

@@ -72,7 +72,7 @@ def test_name_and_start_are_enough():
     checked = check(values)
     assert checked.ok, checked.problems
     assert checked.config.name == "Mine"
-    assert checked.config.strategy.name == v.preferred_strategy()
+    assert checked.config.strategy.name == v.DEFAULTS["strategy"]
 
 
 def test_options_of_another_plug_in_are_not_taken_over():
