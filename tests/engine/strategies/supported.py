@@ -15,7 +15,9 @@ from engine.docs import support
 
 PINS = Path(__file__).parent / "pins"
 #: spaces tests are driven on, best first: one small enough to be listed, one with conditions
-SMALL: dict[str, Any] = {"name": "nasbench201", "cells": 1}
+SMALL: dict[str, Any] = {
+    "name": "nasbench201", "cells": 1, "operations": ["none", "skip_connect", "nor_conv_3x3"],
+}  # fmt: skip
 HOMES: tuple[dict[str, Any], ...] = (SMALL, {"name": "layers"})
 
 
