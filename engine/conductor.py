@@ -18,6 +18,7 @@ from engine.errors import EngineError, InvalidConfig, StrategyFailed
 from engine.evaluation.base import Report
 from engine.history import ENDED, TrialEntry, TrialState
 from engine.log import Action, Edit, Entry, Finish, Promote, Refuse, Result, Start, Stop, entry_from_json
+from engine.replicates import measured_again
 from engine.schedules.base import Schedule
 from engine.strategies.base import Arrays, Context, Exhausted, Proposal, Strategy, Wait
 from engine.training.seeds import training_seed
@@ -256,7 +257,8 @@ class Conductor:
                 actions.append(self._start(own))
                 self._expect()
             elif self._exhausted is None and len(self.history) < self._budget:
-                answer = self._propose()
+                again = measured_again(self.config, self.context, self.strategy, self._budget - len(self.history))
+                answer = again or self._propose()
                 if isinstance(answer, Wait):
                     self._wait = answer.reason
                     break
@@ -329,6 +331,8 @@ class Conductor:
 
     def _winners(self) -> list[int]:
         best = self.best()
+        if best is not None and self.config.replicates and (led := self.strategy.recommend(1)):
+            best = self.history[led[0]]  # measured more than once: not the luckiest value
         return [] if best is None else [best.number, *(n for n in self.front() if n != best.number)]
 
     # -- looked at -------------------------------------------------------------------------------

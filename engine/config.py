@@ -75,6 +75,12 @@ class SearchConfig(Strict):
         "canonical",
         description="What counts as the same architecture: the same network, the same writing, or nothing.",
     )
+    replicates: int = Field(
+        0,
+        ge=0,
+        le=20,
+        description="At the end of the budget the best three are measured so many more times, with other seeds.",
+    )
     training: Recipe = Recipe()
     budget: Budget = Budget()
     parallelism: int = Field(2, ge=1, le=1024, description="Trials at the same time.")

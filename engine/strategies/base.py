@@ -256,9 +256,16 @@ class Strategy(ABC):
         """A rung is done (or failed); `entry` holds it already."""
 
     def recommend(self, k: int) -> list[int]:
-        """The `k` trials it would hand over now, best first: by default the best measured ones."""
+        """The `k` trials it would hand over now, best first: by default the best measured ones.
+
+        With one objective and replicates, by posterior mean: not by the luckiest value.
+        """
         level = self.context.history.top
         entries = [e for e in self.context.history if level is not None and level in e.values]
+        if level is not None and len(self.context.objectives) == 1 and any(e.proposal.replicate for e in entries):
+            from engine.replicates import by_posterior
+
+            return by_posterior(entries, level)[:k]
         return [e.number for e in self.rank(entries)[:k]]
 
     def keeps(self) -> Collection[int]:

@@ -260,8 +260,12 @@ class GaussianProcessSearch(Guided):
         history = self.context.history
         model.condition([history[numbers[i]].architecture for i in chosen], losses[chosen, 0])
         order = np.argsort(model.measured, kind="stable")
-        found = [numbers[chosen[i]] for i in order if level in history[numbers[chosen[i]]].values]
-        return found[:k]
+        found: dict[str, int] = {}  # one trial of each network, also where it was measured more than once
+        for i in order:
+            entry = history[numbers[chosen[i]]]
+            if level in entry.values:
+                found.setdefault(entry.identity or entry.architecture.key, entry.number)
+        return list(found.values())[:k]
 
     @classmethod
     def sentence(cls, options: BaseModel, budget: Budget) -> str:

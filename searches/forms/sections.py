@@ -223,7 +223,8 @@ def _strategy(v: Values, checked: Checked, earlier: Sequence[Choice]) -> Section
     words = {"canonical": "the same network", "written": "the same choices", "allowed": "nothing is a duplicate"}
     same.choices = [Choice(c.value, words.get(c.value, c.label), c.chosen) for c in same.choices]
     same.help = "What counts as a duplicate and is not tried twice."
-    section.folds = [Fold("fold-strategy", summary_of(folded[:-1]), [*folded, same])]
+    again = fields.make(("replicates",), info["replicates"], v.get("replicates", 0), folded=True)
+    section.folds = [Fold("fold-strategy", summary_of(folded[:-1]), [*folded, same, again])]
     return section
 
 

@@ -181,7 +181,7 @@ def from_post(post: QueryDict, *, parallelism: int = 2) -> Values:
     if whole or "objectives" in post:
         values["objectives"] = _objectives(post.getlist("objectives"))
     values["limits"] = _limits(post)
-    for key in ("parallelism", "seed", "duplicates"):
+    for key in ("parallelism", "seed", "duplicates", "replicates"):
         present, value = fields.read(SearchConfig.model_fields[key], post.getlist(key))
         if present:
             values[key] = value

@@ -18,6 +18,7 @@ from searches.forms.values import Values
 WIDE = 72  # a part that is longer in one line is written in several
 ORDER = (
     "schema", "name", "data", "space", "strategy", "schedule", "evaluator", "objectives", "limits", "duplicates",
+    "replicates",
     "training", "budget", "parallelism", "seed", "final",
 )  # fmt: skip
 #: written even where they are at their defaults
@@ -60,6 +61,8 @@ def short(values: Values) -> Values:
             out[key] = kept
     if v.get("duplicates", "canonical") != "canonical":
         out["duplicates"] = v["duplicates"]
+    if v.get("replicates"):
+        out["replicates"] = v["replicates"]
     out["parallelism"], out["seed"] = v["parallelism"], v["seed"]
     for key in v:
         if key not in SearchConfig.model_fields and key != "schema":
