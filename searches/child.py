@@ -23,7 +23,7 @@ from typing import Any
 
 #: names in the environment that a job has no business with
 SECRETS = ("NASWEB_SECRET_KEY", "NASWEB_DATABASE_URL", "NASWEB_REDIS_URL")
-#: loaded once by the fork server, so that a child starts within a tenth of a second
+#: loaded once by the fork server, so that a child starts within a tenth of a second (scipy is the strategies’)
 PRELOAD = (
     "torch",
     "torchvision",
@@ -35,6 +35,10 @@ PRELOAD = (
     "engine.network.build",
     "engine.data.registry",
     "searches.child",
+    "scipy.special",
+    "scipy.optimize",
+    "scipy.linalg",
+    "scipy.stats",
 )
 _PR_SET_PDEATHSIG = 1
 _FULL = (errno.ENOSPC, errno.EDQUOT)
