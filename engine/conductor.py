@@ -8,13 +8,12 @@ The in-process loop and the services drive this same class.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from engine import catalog, snapshot
 from engine.by_hand import ByHand
-from engine.errors import EngineError, InvalidConfig, StrategyFailed
+from engine.errors import EngineError, InvalidConfig, StrategyFailed, named
 from engine.evaluation.base import Report
 from engine.history import ENDED, TrialEntry, TrialState
 from engine.log import Action, Edit, Entry, Finish, Promote, Refuse, Result, Start, Stop, entry_from_json
@@ -35,17 +34,6 @@ __all__ = [
 
 #: proposals in a row that may be refused before the space counts as exhausted
 REFUSALS = 200
-
-
-@contextmanager
-def _named(who: str) -> Iterator[None]:
-    """Turns whatever a plug-in raises into a `StrategyFailed` that names it."""
-    try:
-        yield
-    except EngineError:
-        raise
-    except Exception as e:
-        raise StrategyFailed(f"{who} failed: {type(e).__name__}: {e}") from e
 
 
 class Conductor:
@@ -150,9 +138,9 @@ class Conductor:
             self._check_patience()
             return
         self._succeeded += 1
-        with _named(self.strategy.name):
+        with named(self.strategy.name):
             self.strategy.tell(entry, report)
-        with _named(self.schedule.name):
+        with named(self.schedule.name):
             step = self.schedule.report(entry.number, fidelity, entry.values[(report.source, fidelity)])
         if step.kind == "complete":
             entry.state = "completed"
@@ -183,9 +171,9 @@ class Conductor:
         entry.state = state
         self._running.pop(entry.number, None)
         self._paused_trials.pop(entry.number, None)
-        with _named(self.schedule.name):
+        with named(self.schedule.name):
             self.schedule.leave(entry.number)
-        with _named(self.strategy.name):
+        with named(self.strategy.name):
             self.strategy.tell(entry, report)
 
     def _edit(self, edit: Edit) -> None:
@@ -246,7 +234,7 @@ class Conductor:
     def _fill(self, actions: list[Action]) -> None:
         """Promotions first, then new trials, until no slot is free; ends the search when nothing is left to do."""
         while len(self._running) < self.config.parallelism:
-            with _named(self.schedule.name):
+            with named(self.schedule.name):
                 step = self.schedule.promote()
             if step is not None:
                 del self._paused_trials[step.trial]
@@ -257,7 +245,8 @@ class Conductor:
                 actions.append(self._start(own))
                 self._expect()
             elif self._exhausted is None and len(self.history) < self._budget:
-                again = measured_again(self.config, self.context, self.strategy, self._budget - len(self.history))
+                with named(self.strategy.name):
+                    again = measured_again(self.config, self.context, self.strategy, self._budget - len(self.history))
                 answer = again or self._propose()
                 if isinstance(answer, Wait):
                     self._wait = answer.reason
@@ -269,7 +258,7 @@ class Conductor:
                 actions.append(self._start(answer))
             else:
                 break
-        with _named(self.schedule.name):
+        with named(self.schedule.name):
             steps = self.schedule.sweep()
         for step in steps:
             self._paused_trials.pop(step.trial, None)
@@ -296,7 +285,7 @@ class Conductor:
     def _propose(self) -> Proposal | Wait | Exhausted:
         refused: Counter[str] = Counter()
         for _ in range(REFUSALS):
-            with _named(self.strategy.name):
+            with named(self.strategy.name):
                 answer = self.strategy.ask(1)
             if isinstance(answer, Wait | Exhausted):
                 return answer
@@ -312,7 +301,7 @@ class Conductor:
         entry = self.history.add(proposal, self.context.costs)
         entry.identity = self.context.identity(proposal.architecture)
         self.context.register(entry.number, entry.identity)
-        with _named(self.schedule.name):
+        with named(self.schedule.name):
             fidelity = self.schedule.start(entry.number)
         self._running[entry.number] = fidelity
         return Start(entry.number, proposal, fidelity)

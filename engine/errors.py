@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class EngineError(Exception):
     """Root of all errors raised on purpose by the engine."""
@@ -49,3 +52,14 @@ class Interrupted(EngineError):
 
 class StrategyFailed(EngineError):
     """A strategy or schedule raised, or waits for results that cannot come; the search fails with this message."""
+
+
+@contextmanager
+def named(who: str) -> Iterator[None]:
+    """Turns whatever a plug-in raises into a `StrategyFailed` that names it."""
+    try:
+        yield
+    except EngineError:
+        raise
+    except Exception as e:
+        raise StrategyFailed(f"{who} failed: {type(e).__name__}: {e}") from e

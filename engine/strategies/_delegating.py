@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
@@ -36,6 +36,10 @@ class Delegating(Strategy):
         """Every member learns it, whoever asked for the trial."""
         for strategy in self.members.values():
             strategy.tell(entry, report)
+
+    def keeps(self) -> Collection[int]:
+        """Whatever a member keeps."""
+        return {n for strategy in self.members.values() for n in strategy.keeps()}
 
     def state(self) -> dict[str, Any]:
         """Each member's, by name."""

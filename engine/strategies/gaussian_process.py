@@ -67,8 +67,8 @@ class GaussianProcessSearch(Guided):
     lower fidelities only are lifted (`_measured.lifted`).
 
     **Deviations**: at most 300 trials stand in the posterior. With several objectives there is a process for each that
-    is no exact cost, and each proposal draws a weighting of its own (see `Guided`). The kernel is plain NumPy: with
-    300 trials a fit and 5,000 predictions take 50 ms, where botorch's joint posterior runs out of memory.
+    is no exact cost, and each proposal draws a weighting of its own (see `Guided`). The kernel is plain NumPy:
+    botorch's joint posterior over 15,625 cells runs out of memory.
     """
 
     name = "gaussian_process"
@@ -87,6 +87,7 @@ class GaussianProcessSearch(Guided):
         self.theta: dict[int, Matrix] = {}  # objective -> parameters
         self.tuned = 0  # trials the parameters were tuned on
         self._believed: tuple[int, ...] = ()
+        self._function: NDArray[np.float64] | None = None  # drawn for the candidates of this moment
 
     # -- asked -------------------------------------------------------------------------------------
     def propose(self, number: int, rng: np.random.Generator) -> Proposal | Wait | Exhausted:
@@ -195,9 +196,10 @@ class GaussianProcessSearch(Guided):
 
     def _worth(self, mean: Matrix, sd: Matrix, rng: np.random.Generator) -> NDArray[np.float64]:
         """The acquisition; improvement counts from the best posterior mean of what was measured."""
-        if mean.shape[1] > 1 or self.options.acquisition == "ts":
+        if mean.shape[1] > 1:
             return super()._worth(mean, sd, rng)
-        assert self._models is not None
+        if self._function is not None:
+            return -self._function
         measured = self._process(0).measured[: len(self.fitted)]
         return self._acquisition(mean[:, 0], sd[:, 0], float(measured.min()), rng)
 
@@ -217,18 +219,25 @@ class GaussianProcessSearch(Guided):
                 return acquisitions.log_expected_improvement(mean, sd, best)
             case "ucb":
                 return acquisitions.lower_confidence(mean, sd, self.options.beta)
-            case _:
+            case _:  # of a scalarized loss; with one objective a function is drawn instead, see `_best`
                 return acquisitions.independent_thompson(mean, sd, rng)
 
     def _best(self, candidates: Sequence[Architecture], rng: np.random.Generator) -> Proposal | None:
-        """One function is drawn for some candidates: the most promising by mean and spread, and others at random."""
-        if self.options.acquisition == "ts" and len(self.context.objectives) == 1 and len(candidates) > DRAWN:
+        """Thompson sampling draws one function over some candidates: half the most promising, half at random."""
+        if self.options.acquisition != "ts" or len(self.context.objectives) > 1 or not candidates:
+            return super()._best(candidates, rng)
+        if len(candidates) > DRAWN:
             mean, sd = self.predicted(candidates)
             order = np.argsort(mean[:, 0] - 2 * sd[:, 0], kind="stable")
             others = order[DRAWN // 2 :]
             kept = np.r_[order[: DRAWN // 2], others[rng.permutation(len(others))[: DRAWN - DRAWN // 2]]]
             candidates = [candidates[i] for i in kept]
-        return super()._best(candidates, rng)
+        process = self._process(0)
+        self._function = process.draw(process.reader.read(candidates), rng)
+        try:
+            return super()._best(candidates, rng)
+        finally:
+            self._function = None
 
     def _words(self, worth: float) -> str:
         match self.options.acquisition:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from engine import catalog
 from engine.errors import InvalidConfig
 from engine.history import TrialEntry
+from engine.strategies._delegating import Delegating
 from engine.strategies._views import bars, lines, thinned, view
 from engine.strategies.base import Arrays, Context, Exhausted, Group, Proposal, Strategy, Wait
 
@@ -52,7 +53,7 @@ class Options(BaseModel):
         return value
 
 
-class Portfolio(Strategy):
+class Portfolio(Delegating):
     """Whose turn it is, a discounted Thompson sampler says; everybody learns from all results.
 
     For each member i, S_i and F_i count what its trials earned and did not earn, both multiplied by gamma = 1 - 1 /
@@ -80,7 +81,6 @@ class Portfolio(Strategy):
 
     def __init__(self, options: BaseModel, context: Context) -> None:
         super().__init__(options, context)
-        self.members: dict[str, Strategy] = {}
         refused = []
         for name in self.options.members:
             cls = catalog.get("strategy", name)
@@ -119,8 +119,7 @@ class Portfolio(Strategy):
     # -- told --------------------------------------------------------------------------------------
     def tell(self, entry: TrialEntry, report: Report) -> None:
         """Tells everybody; the first result of a member's trial earns or does not."""
-        for member in self.members.values():
-            member.tell(entry, report)
+        super().tell(entry, report)
         if len(entry.reports) > (report.failure is None):
             return  # a later rung
         credit = report.failure is None and self._good(entry)
@@ -148,10 +147,6 @@ class Portfolio(Strategy):
                 return member.recommend(k)
         return super().recommend(k)
 
-    def keeps(self) -> Collection[int]:
-        """Whatever a member keeps."""
-        return {n for member in self.members.values() for n in member.keeps()}
-
     # -- about it ----------------------------------------------------------------------------------
     @classmethod
     def supports(cls, space: Any, objectives: Sequence[Any]) -> str | None:
@@ -166,31 +161,23 @@ class Portfolio(Strategy):
 
     def state(self) -> dict[str, Any]:
         """That of each member, and what they are compared with."""
-        members = {name: member.state() for name, member in self.members.items()}
-        return {**super().state(), "members": members, "recent": list(self.recent)}
+        return {**super().state(), "recent": list(self.recent)}
 
     def load(self, state: Mapping[str, Any]) -> None:
         """Takes up a state made by `state`."""
         super().load(state)
         self.recent.extend(int(n) for n in state["recent"])
-        for name, member in self.members.items():
-            member.load(state["members"][name])
 
     def arrays(self) -> Arrays:
-        """S, F and the last trials, and each member's under its name."""
-        own: dict[str, Any] = {
-            "earned": self.earned,
-            "missed": self.missed,
-            "records": np.array(self.records, dtype=np.int64).reshape(-1, 3),
-        }
-        return own | {f"{name}.{key}": a for name, m in self.members.items() for key, a in m.arrays().items()}
+        """S, F and the last trials, and each member's behind its name."""
+        records = np.array(self.records, dtype=np.int64).reshape(-1, 3)
+        return {**super().arrays(), "earned": self.earned, "missed": self.missed, "records": records}
 
     def load_arrays(self, arrays: Arrays) -> None:
         """Takes up what `arrays` gave."""
+        super().load_arrays(arrays)
         self.earned, self.missed = arrays["earned"].copy(), arrays["missed"].copy()
         self.records.extend((int(a), int(b), int(c)) for a, b, c in arrays["records"])
-        for name, member in self.members.items():
-            member.load_arrays({k.partition(".")[2]: a for k, a in arrays.items() if k.startswith(f"{name}.")})
 
     def views(self) -> dict[str, dict[str, Any]]:
         """Shares of the last 20 trials over time, who earned what, and what each member believes."""

@@ -118,3 +118,17 @@ def test_log_expected_improvement_in_closed_form_and_far_out():
     assert np.isfinite(far).all() and (np.diff(far) < 0).all()
     # phi(z) / z^2 is its limit
     assert far[1] == pytest.approx(-0.5 * 3600 - 0.5 * np.log(2 * np.pi) - 2 * np.log(60), abs=1e-2)
+
+
+def test_thompson_sampling_draws_functions_of_the_posterior(cell):
+    """Mean and covariance of many draws are the posterior's: neighbours move together, as independent draws would not."""
+    known, new = drawn(cell, 12), drawn(cell, 5, seed=7)
+    gp = GaussianProcess(GaussianProcess.Options(), cell)
+    gp.fit(known, np.random.default_rng(4).normal(size=12), np.random.default_rng(0))
+    rows = gp.reader.read([*new, new[0]])
+    rng = np.random.default_rng(5)
+    draws = np.array([gp.draw(rows, rng) for _ in range(4_000)])
+    mean, sd = gp.predict_rows(rows)
+    np.testing.assert_allclose(draws.mean(axis=0), mean, atol=5 * sd.max() / np.sqrt(4_000))
+    np.testing.assert_allclose(draws.std(axis=0), sd, rtol=0.08, atol=5e-3 * gp._scale)
+    assert np.corrcoef(draws[:, 0], draws[:, -1])[0, 1] > 0.99
