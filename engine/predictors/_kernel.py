@@ -78,14 +78,22 @@ class Kernel:
         x = a.shape[:, self.parts.shape] * np.sqrt(weights[: self.n_shape])
         y = b.shape[:, self.parts.shape] * np.sqrt(weights[: self.n_shape])
         apart = 0.5 * ((x**2).sum(axis=1)[:, None] + (y**2).sum(axis=1)[None, :]) - x @ y.T
-        shape = np.exp(-np.maximum(apart, 0.0))
-        out = s1 * shape
-        if s2:
-            differ = np.zeros_like(shape)
-            for j, w in zip(self.parts.features, weights[self.n_shape :], strict=True):
-                differ += w * _apart(a, b, j)
-            out += s2 * shape * np.exp(-differ)
-        return np.asarray(out + line * np.outer(a.shape[:, -1], b.shape[:, -1]) + CONSTANT)
+        np.maximum(apart, 0.0, out=apart)
+        shape = np.exp(np.negative(apart, out=apart), out=apart)
+        out = np.outer(line * a.shape[:, -1], b.shape[:, -1])
+        out += CONSTANT
+        if not s2:
+            out += s1 * shape
+            return np.asarray(out)
+        differ = np.zeros_like(shape)
+        for j, w in zip(self.parts.features, weights[self.n_shape :], strict=True):
+            differ -= w * _apart(a, b, j)
+        within = np.exp(differ, out=differ)
+        within *= s2
+        within += s1  # s1 S + s2 S F = S (s1 + s2 F)
+        within *= shape
+        out += within
+        return np.asarray(out)
 
     def variance(self, theta: Matrix, a: Rows) -> Matrix:
         """(n,) prior variances."""

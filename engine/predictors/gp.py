@@ -71,6 +71,7 @@ class GaussianProcess(Predictor):
         self._centre, self._scale = 0.0, 1.0
         self._rows = self.reader.read([])
         self._lower: Matrix = np.zeros((0, 0))
+        self._inverse: Matrix = np.zeros((0, 0))
         self._alpha: Matrix = np.zeros(0)
         self._targets: Matrix = np.zeros(0)
         self._fitted: Matrix = np.zeros(0)
@@ -122,6 +123,8 @@ class GaussianProcess(Predictor):
         noisy = covariance.copy()
         noisy[np.diag_indices(len(rows))] += self.kernel.noise(self._theta)
         self._lower = np.asarray(np.linalg.cholesky(noisy), dtype=np.float64)
+        # of the triangle, once: a product with it takes a third of the time of solving for thousands of candidates
+        self._inverse = solve_triangular(self._lower, np.eye(len(rows)), lower=True)
         self._alpha = cho_solve((self._lower, True), targets)
         self._fitted = covariance @ self._alpha
 
@@ -162,8 +165,8 @@ class GaussianProcess(Predictor):
             some = rows.at(at)
             cross = self.kernel.between(self._theta, some, self._rows)
             mean[at] = cross @ self._alpha
-            solved = solve_triangular(self._lower, cross.T, lower=True)
-            variance[at] = self.kernel.variance(self._theta, some) - (solved**2).sum(axis=0)
+            solved = cross @ self._inverse.T
+            variance[at] = self.kernel.variance(self._theta, some) - np.einsum("ij,ij->i", solved, solved)
         return self._centre + self._scale * mean, self._scale * np.sqrt(np.maximum(variance, 1e-10))
 
     def draw(self, rows: Rows, rng: np.random.Generator) -> Vector:

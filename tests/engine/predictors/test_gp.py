@@ -121,7 +121,7 @@ def test_log_expected_improvement_in_closed_form_and_far_out():
 
 
 def test_thompson_sampling_draws_functions_of_the_posterior(cell):
-    """Mean and covariance of many draws are the posterior's: neighbours move together, as independent draws would not."""
+    """Mean and spread of many draws are the posterior's, and one network has one value in each of them."""
     known, new = drawn(cell, 12), drawn(cell, 5, seed=7)
     gp = GaussianProcess(GaussianProcess.Options(), cell)
     gp.fit(known, np.random.default_rng(4).normal(size=12), np.random.default_rng(0))
