@@ -32,16 +32,36 @@ function draw(text) {
   else picture = drawOutline(place, outline);
 }
 
-/* -- asking: the latest answer counts, whatever the order they come in -- */
-const ask = (what, target, swap) => window.htmx.ajax("POST", `${parts}${what}/`, { source: form, target, swap });
-const follow = debounce(() => ask("summary", "#what", "outerHTML"), 350);
+/* -- asking: one question at a time; of those that wait, fields come first, for their answer holds a summary's. The latest
+   answer counts, whatever the order they come in (the time of a trial is asked for beside these). -- */
+const questions = {
+  summary: { target: "#what", swap: "outerHTML" },
+  fields: { target: "#fields", swap: "innerHTML" },
+};
+let asking = false;
+let waiting = "";
+async function ask(what) {
+  if (asking) {
+    if (waiting !== "fields") waiting = what;
+    return;
+  }
+  asking = true;
+  try {
+    await window.htmx.ajax("POST", `${parts}${what}/`, { source: form, ...questions[what] });
+  } catch { /* the page says that the server is away; the next change asks again */ }
+  asking = false;
+  const next = waiting;
+  waiting = "";
+  if (next) ask(next);
+}
+const follow = debounce(() => ask("summary"), 350);
 
 form.addEventListener("input", (event) => {
   if (event.target.matches("[data-find-method]")) find(event.target.value);
   else if (!event.target.matches("[data-swaps]")) follow();
 });
 form.addEventListener("change", (event) => {
-  if (event.target.matches("[data-swaps]")) ask("fields", "#fields", "innerHTML");
+  if (event.target.matches("[data-swaps]")) ask("fields");
 });
 
 let asked = 0;

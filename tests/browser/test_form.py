@@ -85,6 +85,20 @@ def test_options_follow_the_space_and_open_folds_stay_open(page):
     wait_for_queries(page)
 
 
+def test_a_change_of_the_space_is_not_lost_behind_a_slow_answer(page):
+    held = []
+    page.route("**/summary/", lambda route: route.continue_() if held else held.append(route))
+    with page.expect_request("**/summary/"):  # the page's own first question, kept waiting
+        page.goto("/searches/new/")
+    page.locator("#f-space-name").select_option("nasbench201")
+    page.locator("#f-name").fill("asked while the other one waits")
+    page.wait_for_timeout(600)  # longer than the form waits for typing to end
+    held[0].continue_()
+    expect(page.locator("#f-space-cells")).to_be_visible(timeout=15_000)
+    expect(page.locator("#what")).to_contain_text("15,625 architectures")
+    wait_for_queries(page)
+
+
 def test_a_method_is_found_behind_all_methods_by_keyboard_and_says_when_to_take_it(page):
     page.goto("/searches/new/")
     page.locator("#all-methods > summary").click()
@@ -93,7 +107,7 @@ def test_a_method_is_found_behind_all_methods_by_keyboard_and_says_when_to_take_
     page.locator("#f-strategy-name-local_search").focus()
     page.keyboard.press("Space")
     expect(page.locator("#all-methods > summary")).to_contain_text("local search", timeout=15_000)
-    assert page.evaluate("document.activeElement.id") == "f-strategy-name-local_search"
+    expect(page.locator("#f-strategy-name-local_search")).to_be_focused()
     expect(page.locator("#f-strategy-name-local_search-about")).to_be_visible()
     expect(page.locator("[data-find-method]")).to_have_value("climb savani")
     expect(page.locator(".methods-list .method:visible")).to_have_count(1)
