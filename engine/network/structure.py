@@ -19,6 +19,9 @@ from engine.network.plan import NetworkPlan
 LAYERS = frozenset({"conv", "sep", "dense", "attention", "recurrent"})
 #: names of what `structure` gives, in order
 STRUCTURE = ("depth_min", "depth_mean", "log10_paths", "pools")
+#: of a graph without a way from input to output: as if it had a tenth of one, since what learns nothing of its input
+#: must not look like what hands it on as it is
+NO_WAY = {"depth_min": 0.0, "depth_mean": 0.0, "log10_paths": -1.0, "pools": 0.0}
 
 
 @dataclass(frozen=True)
@@ -56,10 +59,10 @@ def structure_of(steps: Sequence[Step]) -> dict[str, float]:
 
 
 def structure(plan: NetworkPlan) -> dict[str, float]:
-    """`structure_of` the live operations of a plan; zeros where no way leads from input to output."""
+    """`structure_of` the live operations of a plan; `NO_WAY` where none leads from input to output."""
     nodes = [n for n in live_nodes(plan) if n.id not in plan.auxiliary]
     if not nodes:
-        return dict.fromkeys(STRUCTURE, 0.0)
+        return dict(NO_WAY)
     place: dict[str, int] = {"input": -1}
     steps: list[Step] = []
     for node in nodes:

@@ -101,12 +101,18 @@ class Kernel:
         return np.asarray(s1 + s2 + line * a.shape[:, -1] ** 2 + CONSTANT)
 
     def noise(self, theta: Matrix) -> float:
-        """Variance of measuring, of standardized losses."""
-        return self._terms(theta)[2] + JITTER
+        """Variance of measuring once, of standardized losses."""
+        return self._terms(theta)[2]
 
-    def tune(self, rows: Rows, targets: Matrix, start: Matrix | None, steps: int) -> Matrix:
-        """Parameters of the highest posterior density, from `start` or the prior, by so many steps of L-BFGS."""
-        problem = _Likelihood(self, rows, targets)
+    def tune(self, rows: Rows, targets: Matrix, counts: Matrix, start: Matrix | None, steps: int) -> Matrix:
+        """Parameters of the highest posterior density, from `start` or the prior, by so many steps of L-BFGS.
+
+        Args:
+            rows, targets: n of them.
+            counts: (n,) measurements whose mean each target is.
+            start, steps: where it begins, and how long it goes on.
+        """
+        problem = _Likelihood(self, rows, targets, counts)
         found = minimize(
             problem, self.prior if start is None else start, jac=True, method="L-BFGS-B", options={"maxiter": steps}
         )
@@ -126,8 +132,8 @@ def _apart(a: Rows, b: Rows, j: int) -> Matrix:
 class _Likelihood:
     """Negative log posterior of `theta` and its gradient (Rasmussen & Williams 2006, eqs. 5.8 and 5.9)."""
 
-    def __init__(self, kernel: Kernel, rows: Rows, targets: Matrix) -> None:
-        self.kernel, self.targets = kernel, targets
+    def __init__(self, kernel: Kernel, rows: Rows, targets: Matrix, counts: Matrix) -> None:
+        self.kernel, self.targets, self.counts = kernel, targets, counts
         s = rows.shape[:, kernel.parts.shape].T
         self.shape = 0.5 * (s[:, :, None] - s[:, None, :]) ** 2
         self.features = np.array([_apart(rows, rows, j) for j in kernel.parts.features]).reshape(-1, *(len(rows),) * 2)
@@ -141,7 +147,7 @@ class _Likelihood:
         shape = np.exp(-np.tensordot(u, self.shape, 1))
         first, second = s1 * shape, s2 * shape * np.exp(-np.tensordot(w, self.features, 1))
         whole = first + second + line * self.line + CONSTANT
-        whole[np.diag_indices(n)] += noise + JITTER
+        whole[np.diag_indices(n)] += noise / self.counts + JITTER
         try:
             lower = np.linalg.cholesky(whole)
         except np.linalg.LinAlgError:
@@ -156,6 +162,6 @@ class _Likelihood:
         gradient[k.n_shape : -4] = 0.5 * w * np.tensordot(self.features, slope * second, 2)
         gradient[-4] = -0.5 * (slope * first).sum()
         gradient[-3] = -0.5 * (slope * second).sum()
-        gradient[-2] = -0.5 * noise * np.trace(slope)
+        gradient[-2] = -0.5 * noise * (np.diag(slope) / self.counts).sum()
         gradient[-1] = -0.5 * line * (slope * self.line).sum()
         return float(value), gradient + off / k.spread

@@ -53,14 +53,17 @@ class RankWeighted(GaussianProcess):
         self.beforehand = np.array([*(r / sum(related) * best for r in related), 1 - best])
         self.weights = self.beforehand
 
-    def fit(self, architectures: Sequence[Architecture], losses: Vector, rng: np.random.Generator) -> None:
+    def fit(
+        self, architectures: Sequence[Architecture], losses: Vector, rng: np.random.Generator, *,
+        counts: Vector | None = None,
+    ) -> None:  # fmt: skip
         """As the process does; then the weights."""
-        super().fit(architectures, losses, rng)
+        super().fit(architectures, losses, rng, counts=counts)
         self._weigh()
 
-    def condition(self, architectures: Sequence[Architecture], losses: Vector) -> None:
+    def condition(self, architectures: Sequence[Architecture], losses: Vector, *, counts: Vector | None = None) -> None:
         """As the process does; then the weights."""
-        super().condition(architectures, losses)
+        super().condition(architectures, losses, counts=counts)
         self._weigh()
 
     def _weigh(self) -> None:

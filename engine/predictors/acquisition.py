@@ -5,6 +5,7 @@ Losses are minimized: with f* the smallest loss that counts, z = (f* - mean) / s
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import numpy as np
@@ -52,27 +53,30 @@ def independent_thompson(mean: Vector, sd: Vector, rng: np.random.Generator) -> 
     return np.asarray(-(mean + sd * rng.standard_normal(len(mean))))
 
 
-def expected_hypervolume_improvement(mean: Vector, sd: Vector, lower: Vector, upper: Vector) -> Vector:
-    """EHVI with independent normal losses, exact (Emmerich et al. 2006; in the form of Yang et al. 2019, eq. 13).
+def expected_hypervolume_improvement(
+    gains: Sequence[Callable[[Vector], Vector]], lower: Vector, upper: Vector
+) -> Vector:
+    """EHVI with independent losses, exact (Emmerich et al. 2006; in the form of Yang et al. 2019, eq. 13).
 
     The improvement of a point is the part of the boxes that it dominates; in each box the expectation is a product
     over objectives of differences of one-dimensional expected improvements.
 
     Args:
-        mean, sd: (m, objectives); sd = 0 where a loss is known exactly.
+        gains: by objective, losses (a,) to E max(at - loss, 0) of each candidate, (m, a), 0 at -inf.
         lower, upper: (boxes, objectives) what the front leaves, from `engine.hypervolume.beyond`.
     """
-    out = np.ones((len(mean), len(lower)))
-    for j in range(mean.shape[1]):
+    out: Vector | float = 1.0
+    for j, gain in enumerate(gains):
         edges, place = np.unique(np.concatenate([lower[:, j], upper[:, j]]), return_inverse=True)
         places = place.reshape(2, -1)
-        gain = _improvement(mean[:, j, None], sd[:, j, None], edges)
-        out *= gain[:, places[1]] - gain[:, places[0]]
-    return np.asarray(out.sum(axis=1))
+        found = gain(edges)
+        out = out * (found[:, places[1]] - found[:, places[0]])
+    return np.asarray(np.sum(out, axis=1))
 
 
-def _improvement(mean: Vector, sd: Vector, at: Vector) -> Vector:
-    """E max(at - loss, 0); 0 at -inf."""
+def improvement(mean: Vector, sd: Vector, at: Vector) -> Vector:
+    """E max(at - loss, 0) of normal losses, (m, a) for (m,) and (a,); 0 at -inf. Where sd is 0 it is no expectation."""
+    mean, sd = mean[:, None], sd[:, None]
     finite = np.where(np.isfinite(at), at, 0.0)
     spread = np.maximum(sd, 1e-12)
     z = (finite - mean) / spread

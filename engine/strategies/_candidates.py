@@ -30,23 +30,30 @@ VAIN = 5
 
 @dataclass(frozen=True)
 class Classes:
-    """All networks of a space that can be built, one writing of each: the one with the fewest multiply-adds.
+    """All networks of a space that can be built, in all their writings.
 
     Attributes:
-        architectures: in the order of their first writing.
-        costs: (n, 3) in the order of `EXACT_COSTS`.
+        writings: of each network, the ones with the fewest multiply-adds first.
+        smallest: (n,) how many of them are equally small.
+        costs: (n, 3) of the smallest, in the order of `EXACT_COSTS`.
         index: canonical key -> place.
     """
 
-    architectures: tuple[Architecture, ...]
+    writings: tuple[tuple[Architecture, ...], ...]
+    smallest: NDArray[np.intp]
     costs: NDArray[np.float64]
     index: dict[str, int]
+
+    def chosen(self, seed: int) -> list[Architecture]:
+        """One of the smallest writings of each network, drawn: names and order of options must not decide which."""
+        at = (np.random.default_rng([seed, 0, 2]).random(len(self.smallest)) * self.smallest).astype(np.intp)
+        return [self.writings[i][place] for i, place in enumerate(at)]
 
 
 @once_per_space()
 def classes(space: SearchSpace) -> Classes:
     """All networks of a space of at most `LISTED` architectures."""
-    found: dict[str, tuple[tuple[float, ...], Architecture]] = {}
+    found: dict[str, list[tuple[tuple[float, ...], Architecture]]] = {}
     for architecture in space.enumerate():
         try:
             costs = space.costs(architecture).as_metrics()
@@ -54,11 +61,12 @@ def classes(space: SearchSpace) -> Classes:
         except CannotBuild:
             continue
         size = (float(costs["n_macs"]), *(float(costs[name]) for name in EXACT_COSTS))
-        if key not in found or size < found[key][0]:
-            found[key] = (size, architecture)
+        found.setdefault(key, []).append((size, architecture))
+    listed = [sorted(some, key=lambda item: item[0]) for some in found.values()]
     return Classes(
-        tuple(a for _, a in found.values()),
-        np.array([size[1:] for size, _ in found.values()]).reshape(-1, len(EXACT_COSTS)),
+        tuple(tuple(a for _, a in some) for some in listed),
+        np.array([sum(size == some[0][0] for size, _ in some) for some in listed], dtype=np.intp),
+        np.array([some[0][0][1:] for some in listed]).reshape(-1, len(EXACT_COSTS)),
         {key: i for i, key in enumerate(found)},
     )
 
@@ -68,6 +76,7 @@ class Candidates:
 
     Attributes:
         listed: every class of the space, or None where it is too large to be listed (or not meant to be).
+        architectures: the writing of each class that stands for it in this search.
 
     Args:
         strategy: whose candidates they are.
@@ -80,8 +89,10 @@ class Candidates:
         space = self.context.space
         self.listed: Classes | None = classes(space) if space.size() <= most else None
         self._seen = 0  # trials of the history that are marked
+        self.architectures: list[Architecture] = []
         if self.listed is not None:
-            self.open = np.ones(len(self.listed.architectures), dtype=bool)  # within the limits and never tried
+            self.architectures = self.listed.chosen(self.context.seed)
+            self.open = np.ones(len(self.architectures), dtype=bool)  # within the limits and never tried
             for name, limit in self.context.limits.items():
                 if name in EXACT_COSTS:
                     self.open &= self.listed.costs[:, EXACT_COSTS.index(name)] <= limit
@@ -97,7 +108,7 @@ class Candidates:
                 self.open[place] = False
         found = np.flatnonzero(self.open)
         if self.strategy._batch:
-            keep = [self.context.identity(self.listed.architectures[i]) not in self.strategy._batch for i in found]
+            keep = [self.context.identity(self.architectures[i]) not in self.strategy._batch for i in found]
             found = found[np.array(keep, dtype=bool)]
         return found
 
@@ -127,7 +138,7 @@ class Candidates:
                 canonical key of all but the one that is proposed in the end (ask `Strategy.fresh` then).
         """
         if self.listed is not None:
-            return [self.listed.architectures[i] for i in self.places()]
+            return [self.architectures[i] for i in self.places()]
         space = self.context.space
         found: dict[str, Architecture] = {}
         tries = 0

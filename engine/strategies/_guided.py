@@ -173,11 +173,19 @@ class Guided(Strategy):
         sd = np.zeros_like(mean)
         for j, objective in enumerate(self.context.objectives):
             if j in self._models:
-                mean[:, j], sd[:, j] = self._models[j].predict(architectures)
+                mean[:, j], sd[:, j] = self._models[j].predict(self._stand_ins(architectures))
             else:
                 sign = -1.0 if objective.direction == "maximize" else 1.0
                 mean[:, j] = [sign * self.context.costs(a)[objective.metric] for a in architectures]
         return mean, sd
+
+    def _undone(self, losses: Matrix) -> Matrix:
+        """Losses (..., objectives) on the scale of what is measured, where the predictors see them on another one."""
+        return losses
+
+    def _stand_ins(self, architectures: Sequence[Architecture]) -> Sequence[Architecture]:
+        """What the predictors are asked about in their place."""
+        return architectures
 
     def _best(self, candidates: Sequence[Architecture], rng: np.random.Generator) -> Proposal | None:
         """The proposal of the candidate that is worth most."""
@@ -185,11 +193,14 @@ class Guided(Strategy):
             return None
         mean, sd = self.predicted(candidates)
         worth = self._worth(mean, sd, rng)
-        place = self._apart(candidates, np.argsort(-worth, kind="stable"))
+        # equals in an order of chance; what differs by rounding alone is equal, or a restart might tell them apart
+        mixed = rng.permutation(len(candidates))
+        place = self._apart(candidates, mixed[np.argsort(-worth[mixed].astype(np.float32), kind="stable")])
         if place is None:
             return None
         found = candidates[place]
-        at = (float(mean[place, 0]), float(sd[place, 0]), float(worth[place]))
+        shown = self._undone(mean[place] + sd[place] * np.array([[0.0], [-1.0], [1.0]]))[:, 0]
+        at = tuple(float(f"{value:.6g}") for value in (shown[0], 0.5 * (shown[2] - shown[1]), worth[place]))
         self.pending[self.context.identity(found)] = at
         while len(self.pending) > KEPT:  # what never became a trial
             del self.pending[next(iter(self.pending))]
@@ -211,7 +222,7 @@ class Guided(Strategy):
         if mean.shape[1] == 1:
             return self._acquisition(mean[:, 0], sd[:, 0], float(self.losses[:, 0].min()), rng)
         # no candidate may lie beyond the ideal point: going there would be worth nothing
-        low = np.minimum(self.losses.min(axis=0), (mean - sd).min(axis=0))
+        low = np.minimum(self.losses.min(axis=0), self._undone(mean - sd).min(axis=0))
         span = np.maximum(np.quantile(self.losses, 0.9, axis=0) - low, 1e-12)
         weights = rng.dirichlet(np.ones(mean.shape[1]))
 
@@ -219,7 +230,7 @@ class Guided(Strategy):
             scaled = weights * (losses - low) / span
             return np.asarray(scaled.max(axis=-1) + 0.05 * scaled.sum(axis=-1))
 
-        drawn = one(mean + sd * rng.standard_normal((DRAWS, *mean.shape)))  # (draws, candidates)
+        drawn = one(self._undone(mean + sd * rng.standard_normal((DRAWS, *mean.shape))))  # (draws, candidates)
         return self._acquisition(drawn.mean(axis=0), drawn.std(axis=0), float(one(self.losses).min()), rng)
 
     def _acquisition(

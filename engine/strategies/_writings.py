@@ -5,30 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from engine.architecture import Architecture
 from engine.errors import CannotBuild
-from engine.spaces._once import once_per_space
 from engine.strategies._candidates import classes
 
 if TYPE_CHECKING:
-    from engine.spaces.base import SearchSpace
     from engine.strategies.base import Strategy
-
-
-@once_per_space()
-def writings(space: SearchSpace) -> tuple[tuple[Architecture, ...], ...]:
-    """All writings of each of `classes`, the one with the fewest multiply-adds first, then the fewest parameters."""
-    index = classes(space).index
-    found: list[list[tuple[tuple[float, float], Architecture]]] = [[] for _ in index]
-    for architecture in space.enumerate():
-        try:
-            costs = space.costs(architecture)
-            place = index[space.canonical_key(architecture)]
-        except CannotBuild:
-            continue
-        found[place].append(((costs.n_macs, costs.n_params), architecture))
-    return tuple(tuple(a for _, a in sorted(some, key=lambda item: item[0])) for some in found)
 
 
 class Writings:
@@ -43,8 +27,12 @@ class Writings:
 
     def __init__(self, strategy: Strategy) -> None:
         self.strategy = strategy
-        space = strategy.context.space
-        self.index, self.all = classes(space).index, writings(space)
+        listed = classes(strategy.context.space)
+        self.index = listed.index
+        rng = np.random.default_rng([strategy.context.seed, 0, 2])
+        self.all = [_mixed(some, int(n), rng) for some, n in zip(listed.writings, listed.smallest, strict=True)]
+        self.places: NDArray[np.intp] = np.zeros(0, dtype=np.intp)  # classes of what `fresh` gave last
+        self.tried: NDArray[np.intp] = np.zeros(len(self.all), dtype=np.intp)  # by class: writings in the history
         self._next = np.zeros(len(self.all), dtype=np.intp)
         self._fresh = np.ones(len(self.all), dtype=bool)
         self._seen = 0
@@ -57,14 +45,21 @@ class Writings:
         context = self.strategy.context
         while self._seen < len(context.history):
             self._seen += 1
-            tried = context.history[self._seen].architecture
-            try:
-                place = self.index.get(context.space.canonical_key(tried))
-            except CannotBuild:
-                continue
-            if place is not None:
+            if (place := self.place(context.history[self._seen].architecture)) >= 0:
+                self.tried[place] += 1
                 self._advance(place)
-        return [self.all[i][int(self._next[i])] for i in np.flatnonzero(self._fresh)]
+        self.places = np.flatnonzero(self._fresh)
+        if batch := self.strategy._batch:
+            keep = [context.identity(self.all[i][int(self._next[i])]) not in batch for i in self.places]
+            self.places = self.places[np.array(keep, dtype=bool)]
+        return [self.all[i][int(self._next[i])] for i in self.places]
+
+    def place(self, architecture: Architecture) -> int:
+        """Which class it belongs to; -1 where it cannot be built."""
+        try:
+            return self.index.get(self.strategy.context.space.canonical_key(architecture), -1)
+        except CannotBuild:
+            return -1
 
     def _advance(self, place: int) -> None:
         """To the first writing that is fresh; what is not fresh now never is again."""
@@ -73,3 +68,10 @@ class Writings:
         ):
             self._next[place] += 1
         self._fresh[place] = self._next[place] < len(self.all[place])
+
+
+def _mixed(writings: tuple[Architecture, ...], smallest: int, rng: np.random.Generator) -> tuple[Architecture, ...]:
+    """The equally small ones in an order of chance, as in `Classes.chosen`."""
+    if len(writings) == 1:
+        return writings
+    return (*(writings[i] for i in rng.permutation(smallest)), *writings[smallest:])

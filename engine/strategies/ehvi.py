@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
@@ -12,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from engine.architecture import Architecture
 from engine.errors import CannotBuild
 from engine.hypervolume import beyond, hypervolume
-from engine.predictors.acquisition import expected_hypervolume_improvement
+from engine.predictors.acquisition import expected_hypervolume_improvement, improvement
 from engine.strategies._candidates import LISTED
 from engine.strategies._guided import Guided, Matrix
 from engine.strategies._writings import Writings
@@ -77,24 +78,50 @@ class EHVI(GaussianProcessSearch):
     def __init__(self, options: BaseModel, context: Context) -> None:
         super().__init__(options, context)
         self._typical: list[Architecture] = []
-        self._writings: Writings | None = None
+        several = context.duplicates != "canonical" and context.space.size() <= LISTED
+        self._writings = Writings(self) if several else None
 
     def _candidates(self, rng: np.random.Generator) -> list[Architecture]:
-        if self.context.duplicates == "canonical" or self.context.space.size() > LISTED:
-            return super()._candidates(rng)
-        if self._writings is None:
-            self._writings = Writings(self)
-        return self._writings.fresh()
+        return super()._candidates(rng) if self._writings is None else self._writings.fresh()
 
     def _worth(self, mean: Matrix, sd: Matrix, rng: np.random.Generator) -> NDArray[np.float64]:
         """Expected improvement of the hypervolume in percent of what the front has."""
-        spread = sd.copy()
-        for j in self._models or {}:
-            spread[:, j] = np.hypot(sd[:, j], self._process(j).noise)
         going, _ = self.predicted([self.context.history[n].architecture for n in self._believed])
-        known, reference = np.vstack([self.losses, going]), self.reference_point()
+        known, reference = np.vstack([self.losses, self._undone(going)]), self.reference_point()
         volume = hypervolume(known, reference) or float(np.prod(np.ptp(self.losses, axis=0))) or 1.0
-        return 100 * expected_hypervolume_improvement(mean, spread, *beyond(known, reference)) / volume
+        gains = []
+        for j in range(mean.shape[1]):
+            if j in (self._models or {}):
+                below, spread = self._process(j).below, np.hypot(sd[:, j], self._process(j).noise)
+            else:
+                below, spread = improvement, sd[:, j]
+            gains.append(partial(below, mean[:, j], spread))
+        worth = 100 * expected_hypervolume_improvement(gains, *beyond(known, reference)) / volume
+        if self._writings is not None:
+            worth /= 1 + self._writings.tried[self._writings.places]
+        return np.asarray(worth)
+
+    def _known(self) -> tuple[list[Architecture], Matrix, Matrix | None]:
+        """Every network once, with the mean of its writings.
+
+        Tables give two writings the same value twice, which is no evidence that measuring has no noise.
+        """
+        known, losses, counts = super()._known()
+        if self.context.duplicates == "canonical":
+            return known, losses, counts
+        found: dict[Architecture, list[int]] = {}
+        for i, architecture in enumerate(self._stand_ins(known)):
+            found.setdefault(architecture, []).append(i)
+        means = np.array([losses[same].mean(axis=0) for same in found.values()])
+        return list(found), means, np.array([float(len(same)) for same in found.values()])
+
+    def _stand_ins(self, architectures: Sequence[Architecture]) -> Sequence[Architecture]:
+        """One writing of each network: features tell apart what computes the same."""
+        if self._writings is None:
+            return architectures
+        writings = self._writings
+        places = [writings.place(a) for a in architectures]
+        return [writings.all[p][0] if p >= 0 else a for a, p in zip(architectures, places, strict=True)]
 
     def reference_point(self) -> NDArray[np.float64]:
         """(objectives,) losses: as given, else a quantile of random networks as far as is known of them."""
@@ -111,7 +138,7 @@ class EHVI(GaussianProcessSearch):
                 if len(self._typical) == TYPICAL:
                     break
         mean, _ = self.predicted(self._typical)
-        found = np.quantile(mean, self.options.quantile, axis=0)
+        found = np.quantile(self._undone(mean), self.options.quantile, axis=0)
         for j, objective in enumerate(self.context.objectives):
             if objective.metric in self.options.reference:
                 given = self.options.reference[objective.metric]

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from engine.architecture import Architecture
 from engine.objectives import EXACT_COSTS, ranking
 from engine.predictors import acquisition as acquisitions
+from engine.predictors._solved import Solved
 from engine.strategies._candidates import Candidates
 from engine.strategies._guided import LEADERS, Guided, Matrix
 from engine.strategies._measured import lifted
@@ -87,6 +88,7 @@ class GaussianProcessSearch(Guided):
         self.theta: dict[int, Matrix] = {}  # objective -> parameters
         self.tuned = 0  # trials the parameters were tuned on
         self._believed: tuple[int, ...] = ()
+        self._solved: dict[int, Solved] = {}  # objective -> what is known of a listed space's networks
         self._function: NDArray[np.float64] | None = None  # drawn for the candidates of this moment
 
     # -- asked -------------------------------------------------------------------------------------
@@ -103,7 +105,7 @@ class GaussianProcessSearch(Guided):
             return Proposal(found, why="among the largest within the limits, to start with", by=self.name)
         candidates = self._listed()
         if candidates.listed is not None and len(places := candidates.places()):
-            found = candidates.listed.architectures[places[int(rng.integers(len(places)))]]
+            found = candidates.architectures[places[int(rng.integers(len(places)))]]
         else:
             found = self.draw(rng)
         if found is None:
@@ -114,7 +116,7 @@ class GaussianProcessSearch(Guided):
         """A fresh network with the most live multiply-adds: of all, or found by drawing and climbing."""
         candidates, space = self._listed(), self.context.space
         if candidates.listed is not None:
-            fresh: list[Architecture] = [candidates.listed.architectures[i] for i in candidates.places()]
+            fresh: list[Architecture] = [candidates.architectures[i] for i in candidates.places()]
             if not fresh:
                 return None
             sizes = np.array([space.live_costs(a)[1] for a in fresh])
@@ -166,7 +168,7 @@ class GaussianProcessSearch(Guided):
 
     def _made(self, *, tune: bool) -> dict[int, GaussianProcess]:
         """A process for each objective that is no exact cost."""
-        known = [self.context.history[int(n)].architecture for n in self.fitted]
+        known, losses, counts = self._known()
         going = [self.context.history[n].architecture for n in self._believed]
         rng = np.random.default_rng(0)
         models: dict[int, GaussianProcess] = {}
@@ -175,13 +177,25 @@ class GaussianProcessSearch(Guided):
                 continue
             model = self.process(j)
             model.theta = self.theta.get(j)
+            if self._listed().listed is not None:
+                model.solved = self._solved.setdefault(j, Solved())
             if tune:
-                model.fit(known, self.losses[:, j], rng)
+                model.fit(known, losses[:, j], rng, counts=counts)
             else:
-                model.condition(known, self.losses[:, j])
+                model.condition(known, losses[:, j], counts=counts)
             model.believe(going)
             models[j] = model
         return models
+
+    def _known(self) -> tuple[list[Architecture], Matrix, Matrix | None]:
+        """What the processes stand on: n networks, (n, objectives) losses, (n,) measurements of each."""
+        return [self.context.history[int(n)].architecture for n in self.fitted], self.losses, None
+
+    def _undone(self, losses: Matrix) -> Matrix:
+        out = losses.copy()
+        for j in self._models or {}:
+            out[..., j] = self._process(j).losses(losses[..., j])
+        return out
 
     def predictor(self) -> GaussianProcess:
         """A process with these options."""

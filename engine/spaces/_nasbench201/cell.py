@@ -9,7 +9,7 @@ from typing import Literal, cast
 from engine.architecture import Architecture, Option
 from engine.errors import InvalidArchitecture
 from engine.network import canonical
-from engine.network.structure import STRUCTURE, Step, structure_of
+from engine.network.structure import NO_WAY, Step, structure_of
 
 Operation = Literal["none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3"]
 #: in the order of the digits of the published tables
@@ -71,7 +71,7 @@ def live(arch: Architecture) -> list[str]:
 
 
 def shape(arch: Architecture) -> dict[str, float]:
-    """`network.structure` of the cell alone; zeros where no path leads through it."""
+    """`network.structure` of the cell alone."""
     acting, steps, states = set(live(arch)), list[Step](), {0: -1}
     for node in (1, 2, 3):
         terms = []
@@ -83,7 +83,7 @@ def shape(arch: Architecture) -> dict[str, float]:
         if terms:
             steps.append(Step(tuple(terms)))
             states[node] = len(steps) - 1
-    return structure_of(steps) if steps else dict.fromkeys(STRUCTURE, 0.0)
+    return structure_of(steps) if steps else dict(NO_WAY)
 
 
 def cell_form(arch: Architecture) -> str:

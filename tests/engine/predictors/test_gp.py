@@ -10,6 +10,7 @@ from engine.network.structure import STRUCTURE, Step, structure, structure_of
 from engine.predictors import acquisition
 from engine.predictors._described import described
 from engine.predictors._kernel import JITTER, Kernel, Parts, _Likelihood
+from engine.predictors._solved import Solved
 from engine.predictors.gp import GaussianProcess
 
 
@@ -29,7 +30,7 @@ def test_the_gradient_is_that_of_the_value(name):
     rows = described(space).read(drawn(space, 12))
     rng = np.random.default_rng(1)
     kernel = Kernel(Parts((0, 1, 2, 3), tuple(range(len(described(space).names))), size=True))
-    problem = _Likelihood(kernel, rows, rng.standard_normal(12))
+    problem = _Likelihood(kernel, rows, rng.standard_normal(12), rng.integers(1, 4, size=12).astype(float))
     theta = kernel.prior + 0.3 * rng.standard_normal(len(kernel.prior))
     _, gradient = problem(theta)
     for i in range(len(theta)):
@@ -48,7 +49,7 @@ def test_the_posterior_is_the_textbooks(cell):
     a, b = described(cell).read(known), described(cell).read(new)
     k, theta = gp.kernel, gp.theta
     targets = gp._targets
-    inverse = np.linalg.inv(k.between(theta, a, a) + k.noise(theta) * np.eye(15))
+    inverse = np.linalg.inv(k.between(theta, a, a) + (k.noise(theta) + JITTER) * np.eye(15))
     cross = k.between(theta, b, a)
     mean = cross @ inverse @ targets
     variance = np.diag(k.between(theta, b, b) - cross @ inverse @ cross.T)
@@ -56,6 +57,29 @@ def test_the_posterior_is_the_textbooks(cell):
     np.testing.assert_allclose((got_mean - gp._centre) / gp._scale, mean, atol=1e-7)
     np.testing.assert_allclose((got_sd / gp._scale) ** 2, variance, atol=1e-7)
     assert k.noise(theta) > JITTER
+
+
+def test_what_was_worked_out_before_gives_the_same_posterior(cell):
+    """Results come, change places, go; parameters change; candidates come later; the reader forgets."""
+    found = list({cell.canonical_key(a): a for a in drawn(cell, 300)}.values())
+    known, asked = found[:30], found[30:90]
+    losses = np.random.default_rng(2).normal(size=30)
+    kept = Solved()
+    theta = GaussianProcess(GaussianProcess.Options(), cell).kernel.prior
+    steps = [  # results in their order, candidates, shift of the parameters
+        ([0, 1, 2], 40, 0.0), ([0, 1, 2, 3], 40, 0.0), ([*range(20)], 60, 0.0), ([0, 1, 3, 2, 4], 60, 0.0),
+        ([*range(12)], 50, 0.2), ([0], 60, 0.2), ([*range(30)], 60, 0.2), ([*range(30)], 60, 0.0),
+    ]  # fmt: skip
+    for places, n, shift in steps:
+        plain = GaussianProcess(GaussianProcess.Options(), cell, theta=theta + shift)
+        plain.condition([known[i] for i in places], losses[places])
+        wanted = plain.predict(asked[:n])
+        plain.solved = kept
+        np.testing.assert_allclose(plain.predict(asked[:n]), wanted, rtol=1e-9, atol=1e-9)
+        if len(places) == 20:
+            described(cell)._empty()
+            plain.condition([known[i] for i in places], losses[places])
+            np.testing.assert_allclose(plain.predict(asked[:n]), wanted, rtol=1e-9, atol=1e-9)
 
 
 def test_better_losses_keep_their_scale_and_bad_ones_are_compressed(cell):
@@ -66,6 +90,33 @@ def test_better_losses_keep_their_scale_and_bad_ones_are_compressed(cell):
     np.testing.assert_allclose(gp._centre + gp._scale * z[:3], losses[:3], atol=1e-12)
     assert z[5] - z[4] < 5 * (z[2] - z[0])
     assert (np.diff(z) > 0).all()
+
+
+def test_compression_is_undone_and_what_is_below_a_loss_is_exact(cell):
+    """Against samples of the compressed normal, on both sides of the median and for losses on both sides of it."""
+    gp = GaussianProcess(GaussianProcess.Options(), cell)
+    losses = np.array([-0.95, -0.94, -0.93, -0.92, -0.91, -0.60, -0.10])
+    z = gp._standardized(losses)
+    np.testing.assert_allclose(gp.losses(gp._centre + gp._scale * z), losses, atol=1e-12)
+    mean, sd = np.array([-0.95, -0.92, -0.90, -0.85]), np.array([0.01, 0.02, 0.015, 0.0])
+    at = np.array([-np.inf, -0.96, -0.925, -0.91, -0.7])
+    drawn = gp.losses(mean + sd * np.random.default_rng(0).standard_normal((200_000, 4)))
+    wanted = np.maximum(at - drawn[..., None], 0).mean(axis=0)
+    np.testing.assert_allclose(gp.below(mean, sd, at), wanted, atol=3e-4, rtol=1e-2)
+    assert (gp.below(mean, sd, at)[:, 0] == 0).all()
+
+
+def test_a_mean_of_measurements_counts_as_so_many(cell):
+    """The posterior is that of the measurements one by one."""
+    known, new = drawn(cell, 6), drawn(cell, 9, seed=5)
+    counts, values = np.array([1, 3, 1, 2, 1, 4]), np.random.default_rng(2).normal(size=12)
+    each = np.repeat(np.arange(6), counts)
+    rows, targets = described(cell).read(known), np.array([values[each == i].mean() for i in range(6)])
+    one, other = (GaussianProcess(GaussianProcess.Options(), cell) for _ in range(2))
+    one._condition(rows, targets, counts.astype(float))
+    other._condition(rows.at(each), values, np.ones(12))
+    for a, b in zip(one.predict(new), other.predict(new), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-4)  # a millionth is added to each diagonal
 
 
 def test_what_is_believed_lowers_the_spread_and_keeps_the_mean(cell):
