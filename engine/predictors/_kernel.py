@@ -26,6 +26,8 @@ from engine.predictors._described import Rows
 Matrix = NDArray[np.float64]
 #: variance of the constant, of standardized losses
 CONSTANT = 1.0
+#: standard deviations of the prior that a parameter may lie off: a step of the tuning must not leave the numbers
+WITHIN = 8.0
 #: added to the diagonal beside the noise
 JITTER = 1e-6
 
@@ -113,9 +115,12 @@ class Kernel:
             start, steps: where it begins, and how long it goes on.
         """
         problem = _Likelihood(self, rows, targets, counts)
+        low, high = self.prior - WITHIN * self.spread, self.prior + WITHIN * self.spread
+        first = np.clip(self.prior if start is None else start, low, high)
         found = minimize(
-            problem, self.prior if start is None else start, jac=True, method="L-BFGS-B", options={"maxiter": steps}
-        )
+            problem, first, jac=True, method="L-BFGS-B", bounds=list(zip(low, high, strict=True)),
+            options={"maxiter": steps},
+        )  # fmt: skip
         best: Matrix = np.asarray(found.x, dtype=np.float64)
         return best if np.isfinite(best).all() else self.prior.copy()
 

@@ -43,7 +43,7 @@ def chosen(objectives: Sequence[Objective], experience: bool) -> str:
 class Auto(Delegating):
     """Delegates to the strategy that the figures favour.
 
-    One objective: a Gaussian process over shape, features and size with expected improvement, from two of the largest
+    One objective: a Gaussian process over shape, features and size with expected improvement, from two large
     networks and a few random ones. Several: expected hypervolume improvement on the same processes. Earlier searches
     that the config names: the same with what they teach (`transfer`). From 1,000 trials on nine of ten proposals are
     regularized evolution's, whose population has been told everything from the beginning.
@@ -89,11 +89,11 @@ class Auto(Delegating):
 
     @classmethod
     def sentence(cls, options: BaseModel, budget: Budget) -> str:
-        """E.g. "6 networks to start with, two of the largest among them, then 24 times the most promising one"."""
+        """E.g. "6 networks to start with, two large ones among them, then 24 times the most promising one"."""
         first = min(6, max(2, budget.trials // 3))
         if budget.trials <= first:
             return f"{budget.trials:,} networks, random and large ones"
-        words = f"{first} networks to start with, two of the largest among them, then "
+        words = f"{first} networks to start with, two large ones among them, then "
         if budget.trials <= MANY:
             return words + f"{budget.trials - first:,} times the most promising one by a model of all results"
         return (

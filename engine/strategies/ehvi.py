@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
@@ -33,7 +33,9 @@ class Options(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     initial: int = Field(10, ge=2, le=1000, description="Networks to start with, before anything is predicted.")
-    extremes: int = Field(1, ge=0, le=100, description="Of these, the largest within the limits; the rest is random.")
+    extremes: int = Field(
+        1, ge=0, le=100, description="Of these, from the largest tenth within the limits; the rest is random."
+    )
     reference: dict[str, float] = Field(
         {}, description="Worst value of interest by metric; objectives that are not named take the quantile below."
     )
@@ -57,8 +59,11 @@ class EHVI(GaussianProcessSearch):
     has to be measured has a process, exact costs are known of every candidate. With independent posteriors the expected
     improvement is exact for any number of objectives: what the front leaves is cut into boxes
     (`engine.hypervolume.beyond`), over each of which it is a product (Yang et al. 2019). With one objective it is
-    expected improvement. What a measurement adds includes its noise, as the front it is compared with does. Where rows
-    count as written, a network that was measured stays a candidate with its next writing.
+    expected improvement. What a measurement adds includes its noise, as the front it is compared with does.
+
+    Where rows count as written, a network that was measured stays a candidate with its next writing. The processes see
+    the mean of its writings, with the noise of so many measurements; a further one of k is worth the k+1-th part, since
+    it gives one of the values seen before or, one time in k+1, what the process says (Blackwell and MacQueen 1973).
 
     **Deviations**: the reference point is no worst case. Unless given it is what `quantile` of 200 random networks are
     better than in each objective, by their exact costs and as predicted: volume far out, of networks that are only tiny
@@ -78,8 +83,11 @@ class EHVI(GaussianProcessSearch):
     def __init__(self, options: BaseModel, context: Context) -> None:
         super().__init__(options, context)
         self._typical: list[Architecture] = []
-        several = context.duplicates != "canonical" and context.space.size() <= LISTED
-        self._writings = Writings(self) if several else None
+
+    @cached_property
+    def _writings(self) -> Writings | None:
+        several = self.context.duplicates != "canonical" and self.context.space.size() <= LISTED
+        return Writings(self) if several else None
 
     def _candidates(self, rng: np.random.Generator) -> list[Architecture]:
         return super()._candidates(rng) if self._writings is None else self._writings.fresh()

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 #: trials the posterior stands on at most: the best half as many, and an even choice of the others
 MOST = 300
-#: draws, and mutations of the largest of them, in search of a large network where a space is not listed
-DRAWS = 100
+#: share of networks that count as large, and draws to find one where a space is not listed
+LARGE, DRAWS = 0.1, 100
 #: candidates that one function is drawn for (Thompson sampling); its cost grows with the cube
 DRAWN = 800
 
@@ -36,7 +36,9 @@ class Options(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     initial: int = Field(6, ge=2, le=1000, description="Networks to start with, before anything is predicted.")
-    extremes: int = Field(2, ge=0, le=100, description="Of these, the largest within the limits; the rest is random.")
+    extremes: int = Field(
+        2, ge=0, le=100, description="Of these, from the largest tenth within the limits; the rest is random."
+    )
     acquisition: Literal["ei", "ucb", "ts"] = Field(
         "ei",
         description="Expected improvement (ei), upper confidence bound (ucb), or the best of one function drawn from "
@@ -67,9 +69,9 @@ class GaussianProcessSearch(Guided):
     counts as if it had given what is expected of it (Ginsbourger et al. 2010, "kriging believer"). Trials that reached
     lower fidelities only are lifted (`_measured.lifted`).
 
-    **Deviations**: at most 300 trials stand in the posterior. With several objectives there is a process for each that
-    is no exact cost, and each proposal draws a weighting of its own (see `Guided`). The kernel is plain NumPy:
-    botorch's joint posterior over 15,625 cells runs out of memory.
+    **Deviations**: the posterior stands on at most 300 trials and a tenth more. With several objectives there is a
+    process for each that is no exact cost, and each proposal draws a weighting of its own (see `Guided`). The kernel is
+    plain NumPy: botorch's joint posterior over 15,625 cells runs out of memory.
     """
 
     name = "gaussian_process"
@@ -86,7 +88,8 @@ class GaussianProcessSearch(Guided):
         super().__init__(options, context)
         self.initial = min(self.options.initial, max(2, context.budget.trials // 3))
         self.theta: dict[int, Matrix] = {}  # objective -> parameters
-        self.tuned = 0  # trials the parameters were tuned on
+        self.tuned = 0  # results when the parameters were tuned
+        self.chosen = 0  # trials with a result when those were chosen that the posterior stands on
         self._believed: tuple[int, ...] = ()
         self._solved: dict[int, Solved] = {}  # objective -> what is known of a listed space's networks
         self._function: NDArray[np.float64] | None = None  # drawn for the candidates of this moment
@@ -102,7 +105,7 @@ class GaussianProcessSearch(Guided):
 
     def _start(self, number: int, rng: np.random.Generator) -> Proposal | Exhausted:
         if number <= self.options.extremes and (found := self._largest(rng)) is not None:
-            return Proposal(found, why="among the largest within the limits, to start with", by=self.name)
+            return Proposal(found, why="among the largest tenth within the limits, to start with", by=self.name)
         candidates = self._listed()
         if candidates.listed is not None and len(places := candidates.places()):
             found = candidates.architectures[places[int(rng.integers(len(places)))]]
@@ -113,24 +116,20 @@ class GaussianProcessSearch(Guided):
         return Proposal(found, why=f"random, {number} of {self.initial} to start with", by="random")
 
     def _largest(self, rng: np.random.Generator) -> Architecture | None:
-        """A fresh network with the most live multiply-adds: of all, or found by drawing and climbing."""
+        """One of the largest tenth of what is fresh, by live multiply-adds: of all, or of some draws.
+
+        Not the very largest: it is often no good one, and the line in size would hang on it.
+        """
         candidates, space = self._listed(), self.context.space
         if candidates.listed is not None:
             fresh: list[Architecture] = [candidates.architectures[i] for i in candidates.places()]
-            if not fresh:
-                return None
-            sizes = np.array([space.live_costs(a)[1] for a in fresh])
-            largest = np.flatnonzero(sizes == sizes.max())
-            return fresh[int(largest[int(rng.integers(len(largest)))])]
-        drawn = [a for a in (space.sample(rng) for _ in range(DRAWS)) if self.fresh(a)]
-        if not drawn:
+        else:
+            fresh = [a for a in (space.sample(rng) for _ in range(DRAWS)) if self.fresh(a)]
+        if not fresh:
             return None
-        best = max(drawn, key=lambda a: space.live_costs(a)[1])
-        for _ in range(DRAWS):
-            mutant = space.mutate(best, 1, rng)
-            if self.fresh(mutant) and space.live_costs(mutant)[1] > space.live_costs(best)[1]:
-                best = mutant
-        return best
+        sizes = np.array([space.live_costs(a)[1] for a in fresh])
+        largest = np.flatnonzero(sizes >= np.quantile(sizes, 1 - LARGE))
+        return fresh[int(largest[int(rng.integers(len(largest)))])]
 
     def _listed(self) -> Candidates:
         if self._all is None:
@@ -149,7 +148,7 @@ class GaussianProcessSearch(Guided):
             numbers, losses = lifted(self.context.history, self.context.history.top)
             if len(numbers) >= 2:
                 self.learned, self.fitted_at = self.results, number
-                chosen = _chosen(losses, MOST)
+                chosen = self._stood_on(np.array(numbers, dtype=np.int64), losses)
                 self.fitted, self.losses = np.array(numbers, dtype=np.int64)[chosen], losses[chosen]
                 self._models = None
         going = tuple(e.number for e in self._going())
@@ -165,6 +164,14 @@ class GaussianProcessSearch(Guided):
                 self.theta = {j: m.theta for j, m in models.items() if m.theta is not None}
             self._models = dict(models)
         return True
+
+    def _stood_on(self, numbers: NDArray[np.int64], losses: Matrix) -> NDArray[np.intp]:
+        """Places of the trials that the posterior stands on: chosen whenever parameters are tuned, then what comes."""
+        told = self.context.history.told
+        if self.chosen == 0 or self.learned - self.tuned > self.tuned // 10:
+            self.chosen = len(told)
+            return _chosen(losses, MOST)
+        return np.flatnonzero(np.isin(numbers, self.fitted) | np.isin(numbers, told[self.chosen :]))
 
     def _made(self, *, tune: bool) -> dict[int, GaussianProcess]:
         """A process for each objective that is no exact cost."""
@@ -303,13 +310,13 @@ class GaussianProcessSearch(Guided):
         )
 
     def state(self) -> dict[str, Any]:
-        """When the parameters were tuned."""
-        return {**super().state(), "tuned": self.tuned}
+        """When the parameters were tuned, and trials chosen."""
+        return {**super().state(), "tuned": self.tuned, "chosen": self.chosen}
 
     def load(self, state: Mapping[str, Any]) -> None:
         """Takes up a state made by `state`."""
         super().load(state)
-        self.tuned = int(state["tuned"])
+        self.tuned, self.chosen = int(state["tuned"]), int(state.get("chosen", 0))
 
     def arrays(self) -> Arrays:
         """The parameters, too."""

@@ -40,6 +40,16 @@ def test_the_gradient_is_that_of_the_value(name):
         assert gradient[i] == pytest.approx(numeric, rel=1e-4, abs=1e-6)
 
 
+def test_no_step_of_the_tuning_leaves_the_numbers(cell):
+    """From a start far off, where the likelihood is steep, all that is evaluated is finite."""
+    rows = described(cell).read(drawn(cell, 30))
+    kernel = Kernel(Parts((0, 1, 2, 3), tuple(range(len(described(cell).names))), size=True))
+    targets = np.r_[np.zeros(29), 5.0]
+    with np.errstate(all="raise", under="ignore"):
+        for start in (kernel.prior + 30, kernel.prior - 30, kernel.prior * 0 + 800.0):
+            assert np.isfinite(kernel.tune(rows, targets, np.ones(30), start, 50)).all()
+
+
 def test_the_posterior_is_the_textbooks(cell):
     """Rasmussen & Williams 2006, eqs. 2.25 and 2.26, by inverting the matrix."""
     known, new = drawn(cell, 15), drawn(cell, 9, seed=5)
