@@ -16,8 +16,9 @@ from engine.history import TrialEntry
 from engine.objectives import EXACT_COSTS, ranking
 from engine.predictors import acquisition as acquisitions
 from engine.strategies._candidates import Candidates
+from engine.strategies._foretold import MEANING, WORDS, agreement, foretold_views
 from engine.strategies._measured import lifted
-from engine.strategies._views import lines, scatter, thinned, view
+from engine.strategies._plain import foretold, plain
 from engine.strategies.base import Arrays, Context, Exhausted, Proposal, Strategy, Wait
 
 if TYPE_CHECKING:
@@ -30,7 +31,6 @@ Matrix = NDArray[np.float64]
 Rule = Literal["its", "ei", "ucb", "pi"]
 #: "mean" = the predicted loss alone
 Worth = Literal[Rule, "mean"]
-WORDS: dict[Worth, str] = {"its": "Thompson draw", "ei": "log EI", "ucb": "UCB", "pi": "log PI", "mean": "score"}
 #: results below which each new one is learned at once; above it each new tenth
 EVERY = 50
 #: best measured trials that are mutated
@@ -96,7 +96,7 @@ class Guided(Strategy):
         self.fitted_at = 0  # proposal at which it was
         self.fitted: NDArray[np.int64] = np.zeros(0, dtype=np.int64)  # trials it was fitted to
         self.losses: Matrix = np.zeros((0, len(context.objectives)))
-        self.records: deque[tuple[float, ...]] = deque(maxlen=KEPT)  # (trial, mean, sd, worth)
+        self.records: deque[tuple[float, ...]] = deque(maxlen=KEPT)  # (trial, mean, sd, worth as told)
         self.pending: dict[str, tuple[float, ...]] = {}  # identity -> (mean, sd, worth) of what has no result yet
         self._models: dict[int, Predictor] | None = None
         self._all: Candidates | None = None
@@ -200,22 +200,37 @@ class Guided(Strategy):
             return None
         found = candidates[place]
         shown = self._undone(mean[place] + sd[place] * np.array([[0.0], [-1.0], [1.0]]))[:, 0]
-        at = tuple(float(f"{value:.6g}") for value in (shown[0], 0.5 * (shown[2] - shown[1]), worth[place]))
+        told = self._told(float(worth[place]))
+        at = tuple(float(f"{value:.6g}") for value in (shown[0], 0.5 * (shown[2] - shown[1]), told))
         self.pending[self.context.identity(found)] = at
         while len(self.pending) > KEPT:  # what never became a trial
             del self.pending[next(iter(self.pending))]
         objective = self.context.objectives[0]
         value = -at[0] if objective.direction == "maximize" else at[0]
-        why = f"predicted {objective.metric} {value:.4g} ± {at[1]:.2g}, {self._words(at[2])}"
+        why = f"predicted {foretold(objective.metric, value, at[1])}, {self._words(at[2])}"
         parent = self._parent(found)
         if parent is None:
             return Proposal(found, why=f"drawn: {why}", by=self.name)
         change = self.context.space.describe_change(parent.architecture, found)
         return Proposal(found, parents=(parent.number,), why=f"#{parent.number}: {change[:80]}; {why}", by=self.name)
 
-    def _words(self, worth: float) -> str:
+    @property
+    def _called(self) -> str:
+        """What people call the acquisition."""
+        return WORDS[self.rule]
+
+    @property
+    def _meaning(self) -> str:
+        """The same in a phrase."""
+        return MEANING[self._called]
+
+    def _told(self, worth: float) -> float:
+        """The acquisition as people are told it: improvements and probabilities, not their logarithms."""
+        return float(np.exp(worth)) if self._called in ("EI", "PI") else worth
+
+    def _words(self, told: float) -> str:
         """The acquisition of what is proposed, for people."""
-        return f"{WORDS[self.rule]} {worth:.3g}"
+        return f"{self._called} {plain(told)}"
 
     def _worth(self, mean: Matrix, sd: Matrix, rng: np.random.Generator) -> NDArray[np.float64]:
         """The acquisition of each candidate, of one scalarized loss where there are several objectives."""
@@ -297,7 +312,7 @@ class Guided(Strategy):
     def _trusted(self) -> bool:
         rows = self._met()
         enough, correlation = TRUSTED
-        return len(rows) >= enough and _agreement(rows) >= correlation
+        return len(rows) >= enough and agreement(rows) >= correlation
 
     def _met(self) -> list[tuple[int, float, float, float, float]]:
         """(trial, predicted, sd, came, worth) of predictions whose trial has a result at the top level; as losses."""
@@ -360,46 +375,9 @@ class Guided(Strategy):
 
     def views(self) -> dict[str, dict[str, Any]]:
         """Predictions against what came, how well they agree, and what the acquisition was worth."""
-        rows = self._met()
-        if not rows:
-            return {}
-        objective = self.context.objectives[0]
-        sign = -1.0 if objective.direction == "maximize" else 1.0
-        points = [[n, sign * mean, sd, sign * came] for n, mean, sd, came, _ in rows]
-        out = {
-            "predictions": view(
-                "What was predicted, and what came",
-                ["trial", "predicted", "spread", "came"],
-                thinned(points),
-                chart=scatter("predicted", "came", spread="spread", label="trial", diagonal=True),
-                note=f"{objective.metric} as predicted when it was proposed",
-            ),
-            "acquisition": view(
-                "How much the chosen ones seemed worth",
-                ["trial", "worth"],
-                thinned([[n, worth] for n, _, _, _, worth in rows]),
-                chart=lines("trial", "worth"),
-                note=self._words(rows[-1][4]).rpartition(" ")[0],
-            ),
-        }
-        if len(rows) > 2:
-            out["agreement"] = view(
-                "How well predictions were right", ["what", "value"],
-                [["rank correlation of predicted and came", round(_agreement(rows), 3)], ["predictions", len(rows)]],
-            )  # fmt: skip
-        return out
+        return foretold_views(self._met(), self.context.objectives[0], self._called, self._meaning)
 
 
 def _differing(a: Architecture, b: Architecture) -> int:
     """Decisions that differ, those that act in one of both only among them."""
     return len({name for name, _ in set(a.items) ^ set(b.items)})
-
-
-def _agreement(rows: Sequence[tuple[int, float, float, float, float]]) -> float:
-    """Spearman's rank correlation of predicted and came; 0 where one of them is constant."""
-    from scipy.stats import rankdata
-
-    a, b = rankdata([r[1] for r in rows]), rankdata([r[3] for r in rows])
-    if len(rows) < 3 or np.ptp(a) == 0 or np.ptp(b) == 0:
-        return 0.0
-    return float(np.corrcoef(a, b)[0, 1])

@@ -16,6 +16,7 @@ from engine.hypervolume import beyond, hypervolume
 from engine.predictors.acquisition import expected_hypervolume_improvement, improvement
 from engine.strategies._candidates import LISTED
 from engine.strategies._guided import Guided, Matrix
+from engine.strategies._plain import plain
 from engine.strategies._writings import Writings
 from engine.strategies.base import Context, Proposal
 from engine.strategies.gaussian_process import GaussianProcessSearch
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 #: random networks of which the reference point is a quantile, and draws to find them
 TYPICAL, DRAWS = 200, 1_000
+#: percent of the front's hypervolume above which a gain is not told exactly
+DOUBLED = 100
 
 
 class Options(BaseModel):
@@ -156,8 +159,20 @@ class EHVI(GaussianProcessSearch):
     def _best(self, candidates: Sequence[Architecture], rng: np.random.Generator) -> Proposal | None:
         return Guided._best(self, candidates, rng)
 
-    def _words(self, worth: float) -> str:
-        return f"gain of hypervolume in % {worth:.2g}"
+    @property
+    def _called(self) -> str:
+        return "gain of hypervolume, %"
+
+    @property
+    def _meaning(self) -> str:
+        return f"of what the front has; at {DOUBLED} it would at least double the front"
+
+    def _told(self, worth: float) -> float:
+        """At most `DOUBLED`: the first fronts are so small that hundreds of percent would flatten all that follows."""
+        return min(worth, float(DOUBLED))
+
+    def _words(self, told: float) -> str:
+        return f"gain of hypervolume {f'over {DOUBLED}' if told >= DOUBLED else plain(told, 2)} %"
 
     @classmethod
     def sentence(cls, options: BaseModel, budget: Budget) -> str:

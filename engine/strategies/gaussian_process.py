@@ -260,14 +260,9 @@ class GaussianProcessSearch(Guided):
         finally:
             self._function = None
 
-    def _words(self, worth: float) -> str:
-        match self.options.acquisition:
-            case "ei":
-                return f"EI {np.exp(worth):.2g}"
-            case "ucb":
-                return f"UCB {worth:.4g}"
-            case _:
-                return f"Thompson draw {worth:.4g}"
+    @property
+    def _called(self) -> str:
+        return {"ei": "EI", "ucb": "UCB", "ts": "Thompson draw"}[self.options.acquisition]
 
     def _apart(self, candidates: Sequence[Architecture], order: NDArray[np.intp]) -> int | None:
         """The first fresh one: what is under way is believed to be known, so that its like are worth little."""

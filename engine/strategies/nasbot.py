@@ -14,6 +14,7 @@ from engine.history import TrialEntry
 from engine.predictors import otmann_gp
 from engine.predictors.acquisition import log_expected_improvement
 from engine.strategies._measured import common
+from engine.strategies._plain import foretold, plain
 from engine.strategies._scalarise import tchebycheff, weights
 from engine.strategies._views import scatter, thinned, view
 from engine.strategies.base import Context, Exhausted, Proposal, Strategy, Wait
@@ -92,7 +93,7 @@ class Nasbot(Strategy):
         architecture, parent, mean, sd, value = found
         self.predicted[len(self.context.history) + 1] = (mean, sd)
         told = f"predicted {self._shown(mean, sd)}" if not several else "for weights drawn anew"
-        why = f"EI {np.exp(value):.2g}, {told}"
+        why = f"EI {plain(float(np.exp(value)))}, {told}"
         return Proposal(architecture, parents=(parent,) if parent else (), why=why, by=self.name)
 
     def _random(self, rng: np.random.Generator, why: str) -> Proposal | Exhausted:
@@ -101,7 +102,7 @@ class Nasbot(Strategy):
 
     def _shown(self, mean: float, sd: float) -> str:
         sign = -1 if self.context.objectives[0].direction == "maximize" else 1
-        return f"{sign * mean:.4g} ± {sd:.2g}"
+        return foretold(self.context.objectives[0].metric, sign * mean, sd)
 
     def _chosen(self, losses: NDArray[np.float64]) -> NDArray[np.intp]:
         """Places of the results in the model, in order: the better half and an even choice of the others."""
@@ -201,7 +202,7 @@ class Nasbot(Strategy):
         ]
         if not rows:
             return {}
-        title = f"Predicted {objective.metric} against what came"
-        columns = ["trial", "predicted", "spread", objective.metric]
-        chart = scatter("predicted", objective.metric, spread="spread", label="trial", diagonal=True)
+        title, predicted = f"Predicted {objective.metric} against what came", f"predicted {objective.metric}"
+        columns = ["trial", predicted, "spread", measured := f"measured {objective.metric}"]
+        chart = scatter(predicted, measured, spread="spread", label="trial", diagonal=True)
         return {"predictions": view(title, columns, thinned(rows), chart=chart, note=f"the last {len(rows)} of them")}

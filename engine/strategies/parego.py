@@ -13,6 +13,7 @@ from engine.objectives import ranking
 from engine.predictors.acquisition import log_expected_improvement
 from engine.strategies._candidates import Candidates
 from engine.strategies._measured import common
+from engine.strategies._plain import plain
 from engine.strategies._scalarise import tchebycheff, weights
 from engine.strategies.base import Context, Exhausted, Proposal, Strategy, Wait
 
@@ -91,7 +92,7 @@ class ParEGO(Strategy):
         worth = log_expected_improvement(mean, sd, float(losses.min()))
         at = int(np.argmax(worth))
         shown = ", ".join(f"{w:.1g} {o.metric}" for w, o in zip(weight, self.context.objectives, strict=True))
-        return Proposal(candidates[at], why=f"EI {np.exp(worth[at]):.2g} for weights {shown}", by=self.name)
+        return Proposal(candidates[at], why=f"EI {plain(float(np.exp(worth[at])))} for weights {shown}", by=self.name)
 
     def _fitted(
         self, known: list[Architecture], losses: NDArray[np.float64], rng: np.random.Generator

@@ -48,7 +48,17 @@ def test_it_takes_what_adds_most():
         drawn = [hypervolume(np.vstack([values, [one, mean[0, 1]]]), reference) for one in losses]
         gains[architecture] = np.mean(drawn) - have
     assert len(gains) > 50 and gains[proposal.architecture] > 0.9 * max(gains.values()) > 0
-    assert proposal.by == "ehvi" and "gain of hypervolume in %" in proposal.why
+    assert proposal.by == "ehvi" and "gain of hypervolume " in proposal.why
+
+
+def test_gains_are_told_in_numbers_people_read():
+    """Of the first front everything is many times as much: that is cut, so that the rest of the line can be read."""
+    strategy = measured(15, strategy="ehvi").strategy
+    assert [strategy._words(strategy._told(w)) for w in (412.0, 12.34, 0.3)] == [
+        "gain of hypervolume over 100 %", "gain of hypervolume 12 %", "gain of hypervolume 0.3 %",
+    ]  # fmt: skip
+    shown = strategy.views()["acquisition"]
+    assert shown["columns"][1] == "gain of hypervolume, %" and all(0 <= worth <= 100 for _, worth in shown["rows"])
 
 
 def test_exact_costs_are_not_modelled_and_references_are_as_given():

@@ -9,6 +9,7 @@ from engine.conductor import Start
 from engine.history import History
 from engine.predictors.base import Predictor
 from engine.strategies._measured import lifted
+from engine.strategies._plain import count, foretold, plain
 from engine.strategies.base import Proposal
 from tests.engine.driving import TWO, Driver, Edit, conductor_of, config
 from tests.engine.strategies.supported import quick
@@ -133,10 +134,23 @@ def test_predictions_are_put_beside_what_came():
     assert sorted(r[0] for r in rows) == [e.number for e in own]
     for number, predicted, spread, came in rows:
         entry = conductor.history[number]
-        assert f"predicted accuracy {predicted:.4g} ± {spread:.2g}, Thompson draw" in entry.proposal.why
+        assert f"predicted {foretold('accuracy', predicted, spread)}, Thompson draw" in entry.proposal.why
         assert came == entry.metrics()["accuracy"]
     (correlation,) = [r[1] for r in conductor.views()["agreement"]["rows"] if "rank" in r[0]]
     assert -1 <= correlation <= 1
+
+
+@pytest.mark.parametrize(("strategy", "rule", "called"), [
+    ("bananas", "ei", "EI"), ("bananas", "pi", "PI"), ("gaussian_process", "ei", "EI"),
+])  # fmt: skip
+def test_what_seemed_worth_a_trial_is_drawn_as_the_trial_says_it(strategy, rule, called):
+    """An improvement or a probability, not its logarithm."""
+    conductor = driven(strategy, {"acquisition": rule}, budget={"trials": 16}).conductor
+    shown = conductor.views()["acquisition"]
+    assert shown["columns"] == ["trial", called] and shown["chart"]["y"] == called
+    for number, worth in shown["rows"]:
+        assert worth >= 0
+        assert f"{called} {plain(worth)}" in conductor.history[number].proposal.why
 
 
 def test_recommend_trusts_a_predictor_that_was_right(monkeypatch):
@@ -185,3 +199,18 @@ def test_encodings_and_trees_serve():
         recorded = driven(options=options, budget={"trials": 14})
         seen.add(tuple(a.proposal.architecture.key for a in recorded.of(Start)))
     assert len(seen) == 5
+
+
+@pytest.mark.parametrize(
+    ("value", "digits", "text"),
+    [(412, 2, "410"), (12.34, 2, "12"), (0.3, 2, "0.3"), (0, 3, "0"), (-0.512, 2, "−0.51"), (3e-9, 3, "under 0.0001"),
+     (517_570_560, 3, "518 million"), (6.25e9, 3, "6.25 billion"), (12_345, 3, "12,300"), (5e18, 3, "5.00 × 10¹⁸")],
+)  # fmt: skip
+def test_numbers_have_no_exponents(value, digits, text):
+    assert plain(value, digits) == text
+
+
+def test_counts_and_predictions_in_words():
+    assert count(517_570_560) == "517,570,560" and count(28 * 10**400) == "about 2.80 × 10⁴⁰¹"
+    assert foretold("accuracy", 0.9472, 0.017) == "accuracy 94.72 ± 1.7 %"
+    assert foretold("latency_ms", 3.14159, 0.2) == "latency_ms 3.142 ± 0.2"
