@@ -27,6 +27,13 @@ KINDS = {
 #: kinds that strategies choose themselves
 INNER = {"predictor": ("engine.predictors", "engine.predictors.base", "Predictor")}
 
+#: parts of names of the catalog that are no words
+ABBREVIATIONS = {
+    "bananas": "BANANAS", "cma": "CMA", "ehvi": "EHVI", "es": "ES", "gnn": "GNN", "gp": "GP", "lstm": "LSTM",
+    "maml": "MAML", "mcts": "MCTS", "nasbot": "NASBOT", "nsga2": "NSGA-II", "parego": "ParEGO", "pnas": "PNAS",
+    "ppo": "PPO", "q": "Q", "reinforce": "REINFORCE", "sgd": "SGD", "tpe": "TPE", "ucb": "UCB",
+}  # fmt: skip
+
 
 @cache
 def plugins(kind: str) -> dict[str, type[Any]]:
@@ -64,3 +71,8 @@ def get(kind: str, name: str) -> type[Any]:
     if name not in have:
         raise InvalidConfig([((kind, "name"), f"no {kind} is called {name!r}; there are {', '.join(have)}")])
     return have[name]
+
+
+def in_words(name: str) -> str:
+    """A name of the catalog as people write it: `aging_nsga2` -> `aging NSGA-II`."""
+    return " ".join(ABBREVIATIONS.get(part, part) for part in name.split("_"))

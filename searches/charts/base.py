@@ -152,7 +152,7 @@ class Axis:
         return {"range": [self.floor, self.ceiling + pad], "dtick": self.step, **decimals, **more}
 
 
-def accuracy_axis(values: Sequence[float], *, whole: bool = False, top: float = 0.0) -> Axis:
+def accuracy_axis(values: Sequence[float], *, whole: bool = False, top: float = 0.0, bottom: float = 100.0) -> Axis:
     """From a round value below the finished trials to one above the best.
 
     Outliers do not stretch it: what lies further below the best than four times the distance from the best to the lower
@@ -161,7 +161,7 @@ def accuracy_axis(values: Sequence[float], *, whole: bool = False, top: float = 
     Args:
         values: accuracies of finished trials in percent.
         whole: show all of them.
-        top: reach at least so far up (the end of an interval).
+        top, bottom: reach at least so far up and down (the ends of an interval).
     """
     if not values:
         return Axis(0, 100, 20)
@@ -170,7 +170,8 @@ def accuracy_axis(values: Sequence[float], *, whole: bool = False, top: float = 
     quartile = ordered[len(ordered) // 4]
     if not whole:
         low = max(low, best - 4 * max(best - quartile, 0.5))
-    span = max(max(best, top) - low, 0.5)
+    low, top = min(low, bottom), max(best, top)
+    span = max(top - low, 0.5)
     step = next((s for s in (0.1, 0.2, 0.5, 1, 2, 5, 10, 20) if span / s <= 7), 20)
     ceiling = min(100.0, math.ceil(max(best + 0.15 * span, top) / step) * step)
     if 100 - ceiling <= step:
@@ -244,6 +245,11 @@ def count_ticks(last: int) -> list[int]:
     """Round tick values for a count from 1 to `last`."""
     step = next((s * 10**e for e in range(7) for s in (1, 2, 5) if last / (s * 10**e) <= 8), 10**6)
     return [1, *(v for v in range(step, last + 1, step) if v > 1)]
+
+
+def below_range(rows: Iterable[TrialRow], floor: float) -> list[TrialRow]:
+    """Those whose accuracy lies below the axis; a chart marks them there and counts them in its notes."""
+    return [r for r in rows if r.accuracy is not None and 100 * r.accuracy < floor]
 
 
 def marks_at(floor: float, items: Iterable[tuple[float, str, str]]) -> dict[str, Any]:

@@ -72,7 +72,7 @@ def scatter(table: Table, chart: Mapping[str, Any], whole: bool, lineage: Sequen
             "text": [told(i) for i in mine],
             "customdata": [trial_number(label.values[i]) if label else None for i in mine],
             "hovertemplate": "%{text}<extra></extra>",
-            "cliponaxis": bool(chart.get("diagonal")) and not whole,  # predictions far off lie outside
+            "cliponaxis": bool(chart.get("diagonal")) and not whole,  # long whiskers end at the axis
         }
         if spread:
             trace["error_x"] = {
@@ -86,7 +86,7 @@ def scatter(table: Table, chart: Mapping[str, Any], whole: bool, lineage: Sequen
         span = (min(values), max(values))
         if chart.get("diagonal"):
             base = (axis.floor, axis.ceiling) if axis else _bounds([y.values[i] for i in rows])
-            span = (min(span[0], base[0]), max(span[1], base[1])) if whole else _foretold(values, base)
+            span = (min(span[0], base[0]), max(span[1], base[1]))  # no point is lost; whiskers may be cut
             ends = {"x0": base[0], "x1": base[1], "y0": base[0], "y1": base[1]}
             shapes.append(rule(**ends, dash="dash", layer="below"))
         room = 0.03 * ((span[1] - span[0]) or 1.0)
@@ -124,12 +124,6 @@ def scatter(table: Table, chart: Mapping[str, Any], whole: bool, lineage: Sequen
 def _bounds(values: Sequence[float]) -> tuple[float, float]:
     low, high = min(values), max(values)
     return (low, high) if high > low else (low - 0.5, high + 0.5)
-
-
-def _foretold(values: Sequence[float], base: tuple[float, float]) -> tuple[float, float]:
-    """The range of y, wider where predictions of points in view lie outside, but at most by its own width."""
-    width = base[1] - base[0]
-    return (max(min(*values, base[0]), base[0] - width), min(max(*values, base[1]), base[1] + width))
 
 
 def _foretelling(x: Column, y: Column, spread: Column | None, rows: Sequence[int]) -> str:

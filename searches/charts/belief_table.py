@@ -102,8 +102,13 @@ def words(value: Any) -> str:
     if value is None or value == "":
         return "–"
     if isinstance(value, float):
-        return f"{value:,.4g}" if abs(value) < 1e4 else f"{value:,.0f}"
-    return f"{value:,}" if isinstance(value, int) else str(value)
+        return minus(f"{value:,.4g}" if abs(value) < 1e4 else f"{value:,.0f}")
+    return minus(f"{value:,}") if isinstance(value, int) else str(value)
+
+
+def minus(number: str) -> str:
+    """A written number with a minus sign in place of hyphens."""
+    return number.replace("-", "−")
 
 
 def distinct(values: Sequence[Any]) -> list[Any]:

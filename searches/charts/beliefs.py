@@ -12,7 +12,7 @@ from typing import Any
 
 from searches.charts import belief_points
 from searches.charts.base import Figure, count_ticks, escape, note, rule
-from searches.charts.belief_table import Column, Table, distinct, short, trial_number, words
+from searches.charts.belief_table import Column, Table, distinct, minus, short, trial_number, words
 from searches.charts.family import edges, generations, line_of
 
 #: bars in view before "more" is asked for
@@ -151,7 +151,7 @@ def _bars(table: Table, chart: Mapping[str, Any], whole: bool, lineage: Sequence
                 "y": [p for p, _, _ in mine],
                 "x": [b for _, b, _ in mine],
                 "marker": {"color": colour, "opacity": 0.75 if series else 1},
-                "text": [f"{b:,.3g}{y.unit}" if abs(b) < 1000 else words(b) for _, b, _ in mine],
+                "text": [minus(f"{b:,.3g}{y.unit}") if abs(b) < 1000 else words(b) for _, b, _ in mine],
                 "textposition": "outside",
                 "constraintext": "none",
                 "cliponaxis": False,

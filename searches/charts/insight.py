@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from engine.catalog import in_words
 from searches.charts import family
 from searches.charts.base import (
     MANY,
@@ -14,6 +16,7 @@ from searches.charts.base import (
     TrialRow,
     accuracy_axis,
     apart,
+    below_range,
     count_ticks,
     escape,
     hover,
@@ -239,13 +242,33 @@ def _between(trials: Sequence[TrialRow], state: str, low: int, high: int) -> int
     return sum(1 for t in trials if t.state == state and low < max(t.epochs, 1) <= high)
 
 
-def genealogy(trials: Sequence[TrialRow], *, lineage: Sequence[int], whole: bool = False) -> Figure:
+def _turn(trials: Sequence[TrialRow]) -> int | None:
+    """The first trial made from others, where all before it were random and all behind it are children, too."""
+    at = next((i for i, t in enumerate(trials) if t.parents), None)
+    if not at or not all(t.at_random for t in trials[:at]) or not all(t.parents for t in trials[at:]):
+        return None
+    return trials[at].number
+
+
+def _descent(trials: Sequence[TrialRow], lineage: Sequence[int], ended: bool) -> str:
+    """The winner's line in a sentence, or that there is none."""
+    if len(lineage) > 1:
+        return "The winner descends " + " → ".join(f"#{n}" for n in lineage) + "."
+    if not any(t.parents for t in trials):
+        return "No network here was made from another one." if ended else "No lineage yet."
+    return "The best so far was made from no other network." if lineage else "No lineage yet."
+
+
+def genealogy(
+    trials: Sequence[TrialRow], *, lineage: Sequence[int], whole: bool = False, ended: bool = False
+) -> Figure:
     """From parent to child, in the order of proposal; the winner's line in the accent.
 
     Args:
         trials: all that have an accuracy or have ended; above `MAX_POINTS` a sample with the lineage.
         lineage: numbers from the first ancestor to the winner.
         whole: show outliers too.
+        ended: nothing more will come.
     """
     line = set(lineage)
     known = [t for t in trials if t.accuracy is not None and t.state in ("completed", "running", "paused")]
@@ -258,8 +281,11 @@ def genealogy(trials: Sequence[TrialRow], *, lineage: Sequence[int], whole: bool
     spots = {t.number: (float(t.number), percent(t.accuracy or 0)) for t in inside}
     pairs = family.edges(spots, ((p, t.number) for t in inside for p in t.parents), faint=len(inside) > 200)
     chain = [place[n] for n in lineage if n in place]
-    low = [t for t in trials if t.state in ("pruned", "failed")]
-    first = next((t.number for t in trials if t.parents), None)
+    below = below_range(known, axis.floor)
+    marks = [(float(t.number), t.state, hover(t, t.reason)) for t in trials if t.state in ("pruned", "failed")]
+    marks += [(float(t.number), t.state, hover(t, "below the range")) for t in below]
+    first = _turn(trials)
+    who = Counter(in_words(t.by) for t in trials if t.by) if first is None else Counter()
 
     def colour(t: TrialRow) -> str:
         return (
@@ -284,11 +310,11 @@ def genealogy(trials: Sequence[TrialRow], *, lineage: Sequence[int], whole: bool
                 "color": [colour(t) for t in inside],
                 "line": {"width": 1.5, "color": [edge(t) for t in inside]},
             },
-            "text": [hover(t, t.why) for t in inside],
+            "text": [hover(t, t.why, f"proposed by {in_words(t.by)}" if t.by else "") for t in inside],
             "customdata": [t.number for t in inside],
             "hovertemplate": "%{text}<extra></extra>",
         },
-        marks_at(axis.floor, thin([(float(t.number), t.state, hover(t, t.reason)) for t in low], lambda m: m[0], 400)),
+        marks_at(axis.floor, thin(sorted(marks), lambda m: m[0], 400)),
     ]  # fmt: skip
     notes = [
         note(t.number, percent(t.accuracy or 0), f"#{t.number}", colour="accent", strong=True, yshift=14)
@@ -321,13 +347,19 @@ def genealogy(trials: Sequence[TrialRow], *, lineage: Sequence[int], whole: bool
             "shapes": shapes,
             "height": 420,
         },
-        summary=(
-            "The winner descends " + " → ".join(f"#{n}" for n in lineage) + "."
-            if len(lineage) > 1
-            else "No lineage yet."
-        ),
+        summary=(said := _descent(trials, lineage, ended)),
         columns=["trial", "parents", "validation accuracy, %", "why proposed"],
         rows=[[t.label, ", ".join(f"#{p}" for p in t.parents), percent(t.accuracy or 0), t.why] for t in chain[::-1]],
         empty="" if inside else "The first result appears here.",
-        notes={"edges": len(pairs["x"]) // 3},
+        notes={
+            "edges": len(pairs["x"]) // 3,
+            "below": len(below),
+            "floor": axis.floor,
+            "words": " ".join(
+                [
+                    *([said] if ended and len(lineage) < 2 else []),
+                    *([f"Proposed by: {', '.join(f'{name} {n:,}' for name, n in who.most_common())}."] if who else []),
+                ]
+            ),
+        },
     )

@@ -54,7 +54,10 @@ def by_option(options: Sequence[OptionRow], *, n_trials: int, whole: bool = Fals
         left_out = len(groups) - len(ranked)
         options = [o for o in options if o.decision in ranked]
     flat = [100 * a for o in options for a in o.accuracies]
-    axis = accuracy_axis(flat)
+    axis = accuracy_axis(flat, whole=whole)
+    # each trial stands once in every decision that acts in it
+    below = {name: sum(100 * a < axis.floor for o in mine for a in o.accuracies) for name, mine in groups.items()}
+    low: list[tuple[float, int]] = []
     tick_y, tick_text, dots_x, dots_y = [], [], [], []
     data: list[dict[str, Any]] = []
     notes: list[dict[str, Any]] = []
@@ -75,6 +78,8 @@ def by_option(options: Sequence[OptionRow], *, n_trials: int, whole: bool = Fals
         tick_y.append(y)
         tick_text.append(escape(o.option))
         inside = [a for a in o.accuracies if 100 * a >= axis.floor]
+        if len(inside) < len(o.accuracies):
+            low.append((y, len(o.accuracies) - len(inside)))
         for a in thin(inside, lambda v: v, cap):
             dots_x.append(percent(a))
             dots_y.append(y)
@@ -106,6 +111,19 @@ def by_option(options: Sequence[OptionRow], *, n_trials: int, whole: bool = Fals
             "hoverinfo": "skip",
         },
     )
+    data.append(
+        {
+            "type": "scatter",
+            "mode": "markers",
+            "x": [axis.floor] * len(low),
+            "y": [at for at, _ in low],
+            "marker": {"size": 8, "color": "role:ghost"},
+            "text": [f"{n:,} below the range" for _, n in low],
+            "hovertemplate": "%{text}<extra></extra>",
+            "cliponaxis": False,
+            "name": "outside the range",
+        }
+    )
     return Figure(
         data=data,
         layout={
@@ -132,5 +150,11 @@ def by_option(options: Sequence[OptionRow], *, n_trials: int, whole: bool = Fals
         columns=["decision", "option", "trials", "mean accuracy, %"],
         rows=rows,
         empty="" if options else "Nothing to compare until finished trials differ in a decision.",
-        notes={"trials": n_trials, "floor": axis.floor, "hidden": left_out, "decisions": len(groups)},
+        notes={
+            "trials": n_trials,
+            "floor": axis.floor,
+            "below": max(below.values(), default=0),
+            "hidden": left_out,
+            "decisions": len(groups),
+        },
     )

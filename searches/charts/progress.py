@@ -14,6 +14,7 @@ from searches.charts.base import (
     TrialRow,
     accuracy_axis,
     apart,
+    below_range,
     count_ticks,
     hover,
     marks_at,
@@ -68,8 +69,8 @@ def best_so_far(ended: Sequence[TrialRow], *, whole: bool = False) -> Figure:
     placed = list(enumerate(ended, start=1))
     ranked = [(k, r) for k, r in placed if r.state == "completed" and r.accuracy is not None]
     leader = max((r for _, r in ranked), key=lambda r: r.accuracy or 0, default=None)
-    top = 100 * _wilson(leader)[1] if leader and leader.n_samples else 0.0
-    axis = accuracy_axis([100 * (r.accuracy or 0) for _, r in ranked], whole=whole, top=top)
+    bottom, top = (100 * end for end in (_wilson(leader) if leader and leader.n_samples else (1.0, 0.0)))
+    axis = accuracy_axis([100 * (r.accuracy or 0) for _, r in ranked], whole=whole, top=top, bottom=bottom)
     steps: list[tuple[int, TrialRow]] = []
     for k, r in ranked:
         if not steps or (r.accuracy or 0) > (steps[-1][1].accuracy or 0):
@@ -83,7 +84,7 @@ def best_so_far(ended: Sequence[TrialRow], *, whole: bool = False) -> Figure:
     out = [(k, r) for k, r in placed if k not in shown]
     n = len(ended)
     x_end = max(n, 1)
-    gap = max(n, 8) * 0.02
+    gap = x_end * 0.02
     best_random = max((r for _, r in ranked if r.at_random), key=lambda r: r.accuracy or 0, default=None)
     data: list[dict[str, Any]] = []
     notes: list[dict[str, Any]] = []
@@ -206,8 +207,10 @@ def against_cost(
     def x(r: TrialRow) -> float:
         return round(getattr(r, cost) / unit, 6)
 
+    open_now = [r for r in running if r.accuracy is not None and getattr(r, cost)]
+    low_down = below_range([*known, *open_now], axis.floor)
     drawn = [r for r in front if 100 * (r.accuracy or 0) >= axis.floor]
-    xs = [x(r) for r in [*drawn, *rest, *(r for r in running if getattr(r, cost))]] or [1.0]
+    xs = [x(r) for r in [*known, *(r for r in running if getattr(r, cost))]] or [1.0]
     low, high = math.log10(min(xs)) - 0.06, math.log10(max(xs)) + 0.08
     data: list[dict[str, Any]] = []
     if drawn:
@@ -228,13 +231,18 @@ def against_cost(
     )
     best = [r for r in known if r.number == winner and 100 * (r.accuracy or 0) >= axis.floor]
     data.append(_dots([(x(r), r) for r in best], {"color": "role:accent", "size": 10}, "winner"))
-    open_now = [r for r in running if r.accuracy is not None and getattr(r, cost)]
     seen = [r for r in open_now if 100 * (r.accuracy or 0) >= axis.floor]
     data.append(
         _dots(
             [(x(r), r) for r in seen],
             {"color": "role:bg", "size": 8, "line": {"color": "role:st-running", "width": 1.5}},
             "running, so far",
+        )
+    )
+
+    data.append(
+        marks_at(
+            axis.floor, thin([(x(r), r.state, hover(r, "below the range")) for r in low_down], lambda m: m[0], 200)
         )
     )
 
@@ -277,7 +285,7 @@ def against_cost(
         columns=["trial", "name", "validation accuracy, %", f"{title}, {unit_name}"],
         rows=[[r.number, r.name, percent(r.accuracy or 0), round(x(r), 3)] for r in front],
         empty="" if known or seen else "The first result appears here.",
-        notes={"front": len(front), "running": len(seen)},
+        notes={"front": len(front), "running": len(seen), "below": len(low_down), "floor": axis.floor},
     )
 
 

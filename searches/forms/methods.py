@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from engine import catalog
+from engine.catalog import in_words
 from engine.errors import EngineError
 from engine.objectives import Objective
 from engine.spaces.base import SearchSpace, make_space
 from engine.strategies.base import GROUPS, Strategy
 from searches.forms.check import Checked
 from searches.forms.fields import Choice, Field
-from searches.forms.words import in_words, source_of
+from searches.forms.words import source_of
 
 #: in view, in this order; of each line the first that the catalog has
 IN_VIEW = (("auto",), ("random",), ("regularized_evolution",), ("gp", "gaussian_process", "tpe"))

@@ -21,19 +21,6 @@ def first(text: str) -> str:
 WRITTEN = ("list", "custom")
 
 
-#: parts of names of the catalog that are no words
-ABBREVIATIONS = {
-    "bananas": "BANANAS", "cma": "CMA", "ehvi": "EHVI", "es": "ES", "gnn": "GNN", "gp": "GP", "lstm": "LSTM",
-    "maml": "MAML", "mcts": "MCTS", "nasbot": "NASBOT", "nsga2": "NSGA-II", "parego": "ParEGO", "pnas": "PNAS",
-    "ppo": "PPO", "q": "Q", "reinforce": "REINFORCE", "sgd": "SGD", "tpe": "TPE", "ucb": "UCB",
-}  # fmt: skip
-
-
-def in_words(name: str) -> str:
-    """A name of the catalog as people write it: `aging_nsga2` -> `aging NSGA-II`."""
-    return " ".join(ABBREVIATIONS.get(part, part) for part in name.split("_"))
-
-
 def source_of(cls: type[Any]) -> str:
     """The paper of a plug-in, or "" where it has none."""
     text = str(cls.reference)

@@ -6,8 +6,8 @@ from typing import Any
 
 from django import template
 
+from engine.catalog import in_words
 from searches.charts.insight import clock as clock_words
-from searches.forms.words import in_words
 
 register = template.Library()
 NOTHING = "–"

@@ -97,7 +97,7 @@ def _options(request: HttpRequest, search: Search) -> Figure:
 def _genealogy(request: HttpRequest, search: Search) -> Figure:
     every = trials.rows(search.trials.order_by("number"), parents=True)
     line = trials.lineage(search, search.best.number if search.best else None)
-    return insight.genealogy(every, lineage=line, whole=_whole(request))
+    return insight.genealogy(every, lineage=line, whole=_whole(request), ended=search.ended)
 
 
 #: halves of a search over network and recipe

@@ -34,7 +34,7 @@ function fromTraces(figure) {
 }
 
 const shown = (value) =>
-  typeof value !== "number" ? plain(value ?? "–") : Number.isInteger(value) ? value.toLocaleString("en") : String(Number(value.toPrecision(5)));
+  typeof value !== "number" ? plain(value ?? "–") : Number.isInteger(value) ? value.toLocaleString("en").replace("-", "−") : String(Number(value.toPrecision(5))).replace(/-/g, "−");
 
 export function tableOf(figure) {
   const { columns, rows, more } = figure.table || fromTraces(figure);

@@ -36,7 +36,9 @@ function showNotes(chart, element) {
   chip.hidden = !notes.below && !notes.hidden && !all;
   const [total, what] = [notes.decisions || notes.total, notes.what || "decisions"];
   if (all) setText(chip, total ? `all ${total} ${what}` : "all shown");
-  else setText(chip, notes.hidden ? `${notes.hidden} more ${what}` : `${(notes.below || 0).toLocaleString("en")} below ${notes.floor} %`);
+  else setText(chip, [
+    notes.hidden && `${notes.hidden} more ${what}`, notes.below && `${notes.below.toLocaleString("en")} below ${notes.floor} %`,
+  ].filter(Boolean).join(", "));
 }
 
 /** Series in words beside the heading; where they are named at their lines, too, on a phone only. */

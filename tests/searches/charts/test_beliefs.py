@@ -5,7 +5,7 @@ import json
 import pytest
 
 from engine.strategies._views import bars, heat, lines, scatter, tree, view
-from searches.charts.belief_table import Table, ranks_agree
+from searches.charts.belief_table import Table, ranks_agree, words
 from searches.charts.beliefs import KINDS, MOST_BARS, belief
 from searches.charts.family import generations
 
@@ -83,8 +83,8 @@ def test_other_shares_stay_as_they_are():
 
 # -- points --------------------------------------------------------------------------------------------
 def test_how_well_it_foretold_is_said():
-    words = belief(predicted(FIVE)).notes["words"]
-    assert words == "Off by 1.4 points on average, rank correlation 0.70, 100 % within two standard deviations."
+    said = belief(predicted(FIVE)).notes["words"]
+    assert said == "Off by 1.4 points on average, rank correlation 0.70, 100 % within two standard deviations."
 
 
 def test_points_far_below_are_left_to_marks_until_asked_for():
@@ -176,3 +176,16 @@ def test_text_of_people_is_escaped_where_the_chart_library_reads_html(kind):
     out = belief(json.loads(text)).to_json()
     del out["table"], out["summary"], out["notes"]  # written as text
     assert evil not in json.dumps(out).replace("\\/", "/")
+
+
+def test_no_point_of_a_prediction_lies_out_of_sight():
+    """Far from what came: the axis reaches them, whiskers may be cut."""
+    out = belief(predicted([[1, 0.63, 0.4, 0.875], [2, 0.81, 0.1, 0.880]]))
+    low, high = out.layout["xaxis"]["range"]
+    assert out.data[0]["x"] == [63, 81] and low < 63 and 81 < high < 120 and low > 40
+
+
+def test_negative_numbers_have_a_minus_sign():
+    assert words(-0.25) == "−0.25" and words(-3) == "−3" and words("a-b") == "a-b"
+    out = belief(view("B", ["candidate", "gain"], [["a", -0.2]], chart=bars("candidate", "gain")))
+    assert out.data[0]["text"] == ["−0.2"]

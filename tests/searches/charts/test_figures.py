@@ -1,8 +1,10 @@
 """Figures of the search page: what they show, and that they stay small at 10,000 trials."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from searches.charts.base import MAX_POINTS, TrialRow
 from searches.charts.curves import Curve, learning_curves, trial_curve
@@ -150,3 +152,66 @@ def test_one_epoch_is_a_dot():
     quick = trial_curve([(1, 0.4)], [(1, 0.45), (2, 0.6)], test=(0.6, 0.5, 0.7))
     label = next(n for n in quick.layout["annotations"] if "quick score" in n["text"])
     assert label["xanchor"] == "left" and quick.layout["xaxis"]["tickvals"] == [1, 2]
+
+
+def fallen(accuracies, **more):
+    """Completed trials in the order of proposal."""
+    return [
+        TrialRow(i, f"net{i}", "completed", a, round(1000 * (1 - a)), 1000, 5, 5, 100 * i, 1000 * i, **more)
+        for i, a in enumerate(accuracies, start=1)
+    ]
+
+
+FAR = [0.3, 0.9, 0.91, 0.92, 0.93, 0.94, 0.95, 0.945]
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda whole: best_so_far(fallen(FAR), whole=whole),
+        lambda whole: against_cost(fallen(FAR), [], whole=whole),
+        lambda whole: genealogy(fallen(FAR), lineage=[], whole=whole),
+        lambda whole: by_option([OptionRow("depth", str(k), FAR[k::2]) for k in (0, 1)], n_trials=8, whole=whole),
+    ],
+    ids=["best", "cost", "genealogy", "options"],
+)
+def test_what_lies_below_the_axis_is_counted_and_marked_in_every_chart(draw):
+    some, every = draw(False), draw(True)
+    assert some.notes["below"] == 1 and some.notes["floor"] > 50
+    (marks,) = traces(some, "outside the range")
+    assert some.notes["floor"] in (*marks["x"], *marks["y"]) and len(marks["x"]) == 1
+    assert every.notes["below"] == 0 and every.notes["floor"] <= 30
+
+
+def test_the_first_result_shows_its_whole_interval_and_its_label_beside_it():
+    figure = best_so_far(fallen([0.9]))
+    (interval,) = [t for t in figure.data if t["mode"] == "lines+markers"]
+    low, high = figure.layout["yaxis"]["range"]
+    assert low <= min(interval["y"]) and max(interval["y"]) <= high
+    label = next(n for n in figure.layout["annotations"] if "wrong" in n["text"])
+    width = figure.layout["xaxis"]["range"][1]
+    assert 0 < (label["x"] - interval["x"][0]) / width < 0.05
+
+
+def test_random_and_evolved_are_told_apart_only_where_that_is_so():
+    def said(trials, **more):
+        figure = genealogy(trials, lineage=[len(trials)], **more)
+        words = [n["text"] for n in figure.layout["annotations"]]
+        assert ("evolved" in words) == bool(figure.layout["shapes"])
+        return bool(figure.layout["shapes"]), figure.notes["words"]
+
+    random, own = {"by": "random"}, {"by": "gaussian_process"}
+    first = fallen(FAR, **random)[:3]
+    children = [replace(t, by="evolution", parents=(2,)) for t in fallen(FAR)[3:]]
+    assert said(first + children) == (True, "")
+    largest = [replace(first[0], by="largest_first"), *first[1:], *children]
+    assert said(largest) == (False, "Proposed by: evolution 5, random 2, largest first 1.")
+    mixed = [*first, children[0], *(replace(t, **own, parents=()) for t in children[1:])]
+    assert said(mixed)[0] is False and "gaussian process 4" in said(mixed)[1]
+
+
+def test_a_search_without_parents_says_so_when_it_has_ended():
+    going, ended = (genealogy(fallen(FAR, by="random"), lineage=[7], ended=e) for e in (False, True))
+    assert going.summary == "No lineage yet." and going.notes["words"] == "Proposed by: random 8."
+    assert ended.summary == "No network here was made from another one."
+    assert ended.notes["words"] == "No network here was made from another one. Proposed by: random 8."

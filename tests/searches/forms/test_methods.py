@@ -6,11 +6,11 @@ import pytest
 from django.urls import reverse
 
 from engine import catalog
+from engine.catalog import in_words
 from engine.strategies.base import GROUPS, Strategy
 from searches.forms import values as v
 from searches.forms.check import check
 from searches.forms.methods import IN_VIEW, methods
-from searches.forms.words import in_words
 
 pytestmark = pytest.mark.django_db
 
