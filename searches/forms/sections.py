@@ -65,6 +65,12 @@ class Form:
         """What each fold's line says."""
         return {fold.id: fold.summary for section in self.sections for fold in section.folds}
 
+    @property
+    def helps(self) -> dict[str, str]:
+        """The line under each row in view, by its id: some speak of values that other rows hold."""
+        rows = (f for section in self.sections for f in section.fields)
+        return {f"{f.id}-help": f.help for f in rows if f.help and not f.quiet}
+
 
 def build(
     values: Values, checked: Checked, *, slots: int = 0, saved: Sequence[Choice] = (), earlier: Sequence[Choice] = ()

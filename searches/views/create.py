@@ -354,6 +354,7 @@ def _context(request: HttpRequest, key: str, state: dict[str, Any], checked: Che
             {
                 "errors": form.by_field,
                 "folds": form.folds,
+                "helps": form.helps,
                 "ok": checked.ok,
                 "why": summary.why_not,
                 "can_keep_space": checked.facts is not None and saved.chosen(version, checked.config) is None,

@@ -14,6 +14,7 @@ function apply() {
   const state = JSON.parse(holder.dataset.state);
   setErrors(form, state.errors);
   for (const [id, text] of Object.entries(state.folds)) setText($(`[data-fold="${id}"]`), text);
+  for (const [id, text] of Object.entries(state.helps)) setText(document.getElementById(id), text);
   const start = $("#start");
   if (state.ok) start.removeAttribute("aria-disabled");
   else start.setAttribute("aria-disabled", "true");

@@ -85,6 +85,19 @@ def test_options_follow_the_space_and_open_folds_stay_open(page):
     wait_for_queries(page)
 
 
+def test_the_line_under_the_schedule_follows_the_epochs_without_taking_the_focus(page):
+    page.goto("/searches/new/")
+    line = page.locator("[data-field='schedule.name'] .help")
+    expect(line).to_contain_text("25 epochs")
+    page.locator("[data-fold='fold-goal']").click()
+    field = page.locator("[id='f-budget-epochs']")
+    field.fill("8")
+    expect(line).to_contain_text("8 epochs")
+    expect(field).to_be_focused()
+    assert page.locator("#fold-goal").get_attribute("open") is not None
+    wait_for_queries(page)
+
+
 def test_a_change_of_the_space_is_not_lost_behind_a_slow_answer(page):
     held = []
     page.route("**/summary/", lambda route: route.continue_() if held else held.append(route))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 
 import pytest
@@ -13,7 +14,7 @@ from PIL import Image
 
 from benchmarks._seed import seed_search
 from engine.strategies._views import bars, heat, lines, scatter, tree, view
-from searches.models import Trial
+from searches.models import Job, Trial
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
@@ -143,6 +144,21 @@ def test_every_chart_is_drawn_and_no_page_is_wider_than_the_screen(opened, paths
         expect(bar.get_by_role("button", name="Log", exact=True)).to_be_visible()
         expect(bar.locator("summary", has_text="More")).to_be_visible()
         expect(bar.locator(".btn-primary")).to_be_visible()
+
+
+def test_a_job_that_takes_up_a_trial_again_keeps_the_epochs_it_had(opened, mira):
+    search = seed_search(owner=mira, n_trials=6, n_epochs=20, running=1)
+    job = search.jobs.get(state=Job.State.RUNNING)
+    data = {"job": job.pk, "trial": job.trial.number, "kind": "train", "worker": job.worker, "phase": "data"}
+    page = opened()
+    page.route_web_socket(
+        "**/ws/**",
+        lambda ws: ws.send(json.dumps({"type": "event", "seq": search.seq + 1, "kind": "progress", "data": data})),
+    )
+    page.goto(f"/searches/{search.pk}/")
+    row = page.locator(f".now[data-job='{job.pk}']")
+    expect(row.locator("[data-phase]")).to_have_text("data")
+    expect(row.locator("[data-epoch]")).to_have_text(f"{job.progress['epoch']} of {job.progress['epochs']}")
 
 
 def test_tabs_filters_and_back_keep_the_address(opened, paths, search):

@@ -163,9 +163,12 @@ function drawCurve(row) {
 function showProgress(data) {
   const row = $(`.now[data-job="${data.job}"]`);
   if (!row) return false;
-  const share = (part, whole) => `${whole ? Math.round((100 * part) / whole) : 0}%`;
-  setText($("[data-epoch]", row), `${data.epoch} of ${data.epochs}`);
-  $("[data-epoch-bar]", row).style.setProperty("--p", share(data.epoch, data.epochs));
+  const share = (part, whole) => `${whole ? Math.round((100 * (part ?? 0)) / whole) : 0}%`;
+  // before the first epoch of a claim (data is read, a checkpoint taken up) only the phase is known: what stands there stays
+  if (data.epochs) {
+    setText($("[data-epoch]", row), `${data.epoch ?? 0} of ${data.epochs}`);
+    $("[data-epoch-bar]", row).style.setProperty("--p", share(data.epoch, data.epochs));
+  }
   setText($("[data-batch]", row), data.batches ? `${data.batch} of ${data.batches}` : "–");
   $("[data-batch-bar]", row).style.setProperty("--p", share(data.batch, data.batches));
   if (data.samples_per_s) setText($("[data-speed]", row), `${Math.round(data.samples_per_s).toLocaleString("en")} samples/s`);
