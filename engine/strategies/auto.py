@@ -12,16 +12,17 @@ from engine.objectives import EXACT_COSTS, Objective
 from engine.strategies._delegating import Delegating, member
 from engine.strategies._views import view
 from engine.strategies.base import Context, Exhausted, Proposal, Wait
+from engine.strategies.transfer import Transfer
 
 if TYPE_CHECKING:
-    from engine.config import Budget
+    from engine.config import Budget, SearchConfig
     from engine.spaces.base import SearchSpace
 
 #: trials from which evolution takes most turns: a posterior stands on 300 trials at most, and a fit takes its time
 MANY = 1_000
 #: of so many proposals behind that, one is the model's
 TURN = 10
-MODEL, SEVERAL, EXPERIENCED, EVOLUTION = "gaussian_process", "ehvi", "transfer", "regularized_evolution"
+MODEL, SEVERAL, EXPERIENCED, EVOLUTION = "gaussian_process", "ehvi", Transfer.name, "regularized_evolution"
 
 
 class Options(BaseModel):
@@ -101,6 +102,18 @@ class Auto(Delegating):
             "mostly evolution"
         )
 
+    @classmethod
+    def plan(cls, config: SearchConfig, *, earlier: int) -> str:
+        """As `sentence`; with earlier searches to learn from, what `transfer` does."""
+        options: Any = config.options("strategy")
+        if chosen(config.objectives, options.experience and earlier > 0) != EXPERIENCED:
+            return cls.sentence(options, config.budget)
+        trials = config.budget.trials
+        # evolution's turn comes then, whatever the model has learnt from
+        modelled = config.budget.model_copy(update={"trials": min(trials, MANY)})
+        words = f"{Transfer.sentence(Transfer.Options(), modelled)}; where none is related, as without them"
+        return words if trials <= MANY else f"{words}; behind {MANY:,} of {trials:,} trials mostly evolution"
+
     def views(self) -> dict[str, dict[str, Any]]:
         """What was chosen and why, and what that believes."""
         c = self.context
@@ -109,10 +122,22 @@ class Auto(Delegating):
             ["trials", c.budget.trials],
             ["objectives", len(c.objectives)],
             ["limits", ", ".join(c.limits) or "none"],
-            ["earlier searches", len(c.experience)],
+            ["earlier searches", self._earlier()],
             ["so the model is", self.model.replace("_", " ")],
         ]
         if EVOLUTION in self.members:
             facts.append([f"behind {MANY:,} trials", EVOLUTION.replace("_", " ")])
         out = {"choice": view("What was chosen, and from what", ["what", "value"], facts)}
         return {**out, **self.members[self.model].views()}
+
+    def _earlier(self) -> str:
+        """How many the search names, and how many of them say something here."""
+        named, model = len(self.context.experience), self.members[self.model]
+        if not named:
+            return "none"
+        if not isinstance(model, Transfer):
+            why = "not wished" if not self.options.experience else "several objectives are modelled without them"
+            return f"none of {named}: {why}"
+        used = len(model.sources)
+        rest = "" if used == named else "; the rest is unrelated, or its results do not follow from its networks"
+        return f"{used} of {named}{rest}"

@@ -23,7 +23,7 @@ from engine.history import History, TrialEntry, common_level
 from engine.objectives import Objective, ranking
 
 if TYPE_CHECKING:
-    from engine.config import Budget
+    from engine.config import Budget, SearchConfig
     from engine.evaluation.base import Report
     from engine.experience import Experience
     from engine.spaces.base import SearchSpace
@@ -350,6 +350,16 @@ class Strategy(ABC):
     def sentence(cls, options: BaseModel, budget: Budget) -> str:
         """What it will do with this budget, in one sentence without a full stop."""
         return cls.summary
+
+    @classmethod
+    def plan(cls, config: SearchConfig, *, earlier: int) -> str:
+        """What it will do in one whole search, in one sentence without a full stop; differs from `sentence` where the
+        objectives or the earlier searches that it learns from decide.
+
+        Args:
+            earlier: searches that it is given to learn from; a form knows how many before the config names them.
+        """
+        return cls.sentence(config.options("strategy"), config.budget)
 
     def state(self) -> dict[str, Any]:
         """Small JSON; subclasses add to it."""

@@ -70,8 +70,8 @@ class Summary:
     why_not: str = ""
 
 
-def summarise(form: Form, checked: Checked, time: Time, *, slots: int, n_workers: int) -> Summary:
-    """The words for these values."""
+def summarise(form: Form, checked: Checked, time: Time, *, slots: int, n_workers: int, earlier: int = 0) -> Summary:
+    """The words for these values, with so many earlier searches to learn from."""
     config, facts = checked.config, checked.facts
     wrong = form.n_wrong
     needs = f"{_count(wrong)} {'field needs' if wrong == 1 else 'fields need'} you." if wrong else ""
@@ -103,7 +103,7 @@ def summarise(form: Form, checked: Checked, time: Time, *, slots: int, n_workers
         ]
         out.outline = facts.outline
     if config:
-        out.strategy_fact, out.strategy_rest = strategy_words(config)
+        out.strategy_fact, out.strategy_rest = strategy_words(config, earlier)
     if wrong:
         names = [
             f"the limit of {f.before.removesuffix(' at most')}" if f.before else f"“{f.label}”"
@@ -118,10 +118,10 @@ def summarise(form: Form, checked: Checked, time: Time, *, slots: int, n_workers
     return out
 
 
-def strategy_words(config: SearchConfig) -> tuple[str, str]:
+def strategy_words(config: SearchConfig, earlier: int) -> tuple[str, str]:
     """What strategy and schedule will do: the first clause, and the rest with a full stop."""
     try:
-        text = catalog.get("strategy", config.strategy.name).sentence(config.options("strategy"), config.budget)
+        text = catalog.get("strategy", config.strategy.name).plan(config, earlier=earlier)
         then = catalog.get("schedule", config.schedule.name).sentence(config.options("schedule"), config.budget.epochs)
     except (EngineError, ValueError) as e:
         return "", str(e)

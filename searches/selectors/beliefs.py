@@ -60,5 +60,5 @@ def strategy_sentence(search: Search) -> str:
     """What the strategy said it would do with this budget, with a full stop."""
     config = config_of(search)
     cls = catalog.get("strategy", config.strategy.name)
-    text = str(cls.sentence(config.options("strategy"), config.budget)).rstrip(".")
+    text = str(cls.plan(config, earlier=len(config.experience))).rstrip(".")
     return f"{text[:1].upper()}{text[1:]}."

@@ -166,7 +166,7 @@ def _beginning(search: Search, config: SearchConfig) -> str:
         return ""
     from engine import catalog
 
-    plan = catalog.get("strategy", config.strategy.name).sentence(config.options("strategy"), config.budget)
+    plan = catalog.get("strategy", config.strategy.name).plan(config, earlier=len(config.experience))
     return f"{plan}; the first result appears after {config.budget.epochs:,} epochs."
 
 

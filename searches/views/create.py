@@ -341,7 +341,8 @@ def _context(request: HttpRequest, key: str, state: dict[str, Any], checked: Che
     first, first_why = saved.first_words(state.get("first"), checked)
     kept = state.setdefault("preflight", {})
     measured = time_of(owner=request.user, checked=checked, kept=kept, slots=slots, ask=ask)
-    summary = summarise(form, checked, measured, slots=slots, n_workers=n_workers)
+    teachers = sum(c.chosen for c in earlier)
+    summary = summarise(form, checked, measured, slots=slots, n_workers=n_workers, earlier=teachers)
     lines = yaml_text.lines(values, checked)
     return {
         "form": form,

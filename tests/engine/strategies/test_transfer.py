@@ -65,6 +65,25 @@ def test_what_does_not_follow_from_its_networks_or_belongs_elsewhere_is_not_list
         assert conductor.strategy.ask(4) == with_experience(strategy).strategy.ask(4)
 
 
+def test_auto_says_what_earlier_searches_do_to_it_and_how_many_are_used():
+    alone, related, noise = with_experience("auto"), experience(config()), experience(config(), shuffled=True)
+    plan = alone.strategy.plan
+    assert plan(alone.config, earlier=0) == alone.strategy.sentence(alone.strategy.options, alone.config.budget)
+    assert plan(alone.config, earlier=1).startswith("the 5 best networks of related searches, then ")
+    two = config(strategy="auto", objectives=[{"metric": "accuracy"}, {"metric": "loss", "direction": "minimize"}])
+    assert plan(two, earlier=1) == plan(two, earlier=0)
+    many = config(strategy="auto", budget={"trials": 5_000, "epochs": 27})
+    assert "then 995 times" in plan(many, earlier=1) and "behind 1,000 of 5,000" in plan(many, earlier=1)
+
+    def earlier(*given):
+        rows = with_experience("auto", *given).strategy.views()["choice"]["rows"]
+        return next(value for what, value in rows if what == "earlier searches")
+
+    assert earlier() == "none"
+    assert earlier(related) == "1 of 1"
+    assert earlier(related, noise).startswith("1 of 2; the rest is unrelated")
+
+
 def test_how_alike_data_are():
     ours = data_of(config())
     theirs = {

@@ -55,6 +55,14 @@ def test_only_a_strategy_that_learns_asks(page, mira, jonas):
     assert boxes(form(page, **TABLE)) == {str(mine.pk): True}
 
 
+def test_the_strategy_line_says_what_the_chosen_ones_do(page, mira):
+    mine = ended(mira, name="Before")
+    asked = {"form:key": "new", "name": "Mine", **TABLE, "strategy.name": "auto", "learn:for": "shown"}
+    text = page.post(f"{NEW}summary/", {**asked, "learn": str(mine.pk)}).content.decode()
+    assert "best networks of related searches" in text
+    assert "best networks of related searches" not in page.post(f"{NEW}summary/", asked).content.decode()
+
+
 def test_what_is_chosen_is_frozen_and_stays_with_a_clone(page, mira):
     mine, other = ended(mira, name="Before"), ended(mira, name="Elsewhere", space={"name": "nasbench201", "cells": 1})
     assert boxes(form(page, **TABLE)) == {str(mine.pk): True, str(other.pk): False}
