@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
-PYTEST := OMP_NUM_THREADS=1 $(PY) -m pytest
+PYTEST := OMP_NUM_THREADS=1 $(PY) -m pytest -q --dist loadfile --no-loadscope-reorder
 
 .PHONY: venv run test test-fast test-postgres test-processes lint bench clean
 
@@ -24,7 +24,8 @@ lint: $(STAMP)
 	$(PY) -m ruff check .
 	$(PY) -m mypy
 
-# Quick tests two at a time; the database's again on PostgreSQL; what kills processes or drives a browser at the end.
+# Quick tests two at a time; the database's again on PostgreSQL; what kills processes or drives a browser at the end, by
+# three, since it mostly waits. A file stays on one worker; tests/conftest.py says which files begin.
 test: $(STAMP)
 	@status=0; \
 	$(MAKE) --no-print-directory test-fast || status=1; \
@@ -33,13 +34,13 @@ test: $(STAMP)
 	exit $$status
 
 test-fast: $(STAMP)
-	$(PYTEST) -q -n 2 --dist loadfile -m "not faults and not browser"
+	$(PYTEST) -n 2 -m "not faults and not browser"
 
 test-postgres: $(STAMP)
-	NASWEB_TEST_POSTGRES=1 $(PYTEST) -q -m "postgres and not faults and not browser"
+	NASWEB_TEST_POSTGRES=1 $(PYTEST) -n 2 -m "postgres and not faults and not browser"
 
 test-processes: $(STAMP)
-	$(PYTEST) -q -n 2 --dist loadfile -m "faults or browser"
+	$(PYTEST) -n 3 -m "faults or browser"
 
 bench: $(STAMP)
 	$(PY) -m benchmarks all

@@ -66,8 +66,17 @@ def chromium() -> str | None:
     return None
 
 
+#: files that take longest; they begin, so that the workers of a parallel run end together
+_BEGIN = (
+    *("test_processes.py", "test_supervisor.py", "test_trials.py"),
+    *("test_contract.py", "test_support.py", "test_search_command.py", "test_files.py", "test_network.py"),
+    *("test_lifecycle.py", "test_claims.py"),
+)
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Skip what this machine cannot run, each kind with one reason."""
+    """Begin with long files; skip what this machine cannot run, each kind with one reason."""
+    items.sort(key=lambda item: _BEGIN.index(item.path.name) if item.path.name in _BEGIN else len(_BEGIN))
     browser_missing = chromium() is None
     for item in items:
         if browser_missing and item.get_closest_marker("browser"):

@@ -97,10 +97,10 @@ def test_nan_is_ended_early_and_never_best(site: Site) -> None:
 
 
 def test_hung_trial_ends_with_everything_it_started(site: Site) -> None:
-    run = site.start(trials=2, acted={"fault": "hang", "on": [1]}, training={"timeout_s": 1.0})
+    run = site.start(trials=2, acted={"fault": "hang", "on": [1]}, training={"timeout_s": 3.0})
     look = run.ended()
     assert look["state"] == "completed" and states(look) == {"completed": 1, "failed": 1}
-    assert look["trials"][0]["failure_kind"] == "timed_out" and "1 s" in look["trials"][0]["reason"]
+    assert look["trials"][0]["failure_kind"] == "timed_out" and "3 s" in look["trials"][0]["reason"]
     sleeper = int((run.folder / "sleeper").read_text())
     wait_until(lambda: gone(run.child(1)) and gone(sleeper), "the child and what it started are gone")
 

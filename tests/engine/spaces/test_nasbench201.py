@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import functools
 import gzip
 import itertools
 import os
@@ -73,6 +74,7 @@ def test_writings_round_trip():
 CELLS = ["".join(d) for d in itertools.product("01234", repeat=6)]
 
 
+@functools.cache
 def forms(**rules: bool) -> dict[str, list[str]]:
     """Cells by class, with rules left out of the canonical form."""
     plain = canonical.canonical_form

@@ -11,7 +11,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from engine.docs import support
+from engine.docs import example_spaces, support
 
 PINS = Path(__file__).parent / "pins"
 #: spaces tests are driven on, best first: one small enough to be listed, one with conditions
@@ -57,6 +57,15 @@ def first(strategy: str) -> int:
     return objectives_of(strategy)[0]
 
 
-def everywhere() -> list[tuple[str, str, int]]:
-    """(strategy, space, number of objectives) of everything that is served."""
-    return [(s, space, n) for s, row in support().items() for (space, n), reason in row.items() if reason is None]
+def in_turn() -> list[tuple[str, str, int]]:
+    """(strategy, space, number of objectives): each space that a strategy serves once, 1 and 2 in turn.
+
+    So each strategy meets both numbers, and each space does. What is served with one of them alone is met with that.
+    """
+    spaces, out = list(example_spaces()), []
+    for i, (strategy, row) in enumerate(support().items()):
+        for j, space in enumerate(spaces):
+            served = [n for n in (1, 2) if row[space, n] is None]
+            if served:
+                out.append((strategy, space, served[(i + j) % len(served)]))
+    return out

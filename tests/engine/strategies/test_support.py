@@ -11,7 +11,7 @@ from engine.conductor import Start
 from engine.docs import STRATEGIES, example_spaces, strategies_page, support
 from engine.strategies.base import GROUPS
 from tests.engine.driving import TWO, Driver, Edit, config, pairs
-from tests.engine.strategies.supported import everywhere, pin, quick
+from tests.engine.strategies.supported import in_turn, pin, quick
 
 
 def test_the_page_is_up_to_date():
@@ -43,7 +43,7 @@ def test_each_says_what_it_is_and_when_to_take_it(strategy):
 SHAPES = {"image": [3, 16, 16], "signal": [2, 64], "table": [12]}
 
 
-@pytest.mark.parametrize(("strategy", "space", "objectives"), everywhere())
+@pytest.mark.parametrize(("strategy", "space", "objectives"), in_turn())
 def test_what_is_served_is_searched(strategy, space, objectives):
     """Nine trials, three at a time, one of them failed: all new, all valid."""
     example = example_spaces()[space]

@@ -1,6 +1,9 @@
 """Resumed equals uninterrupted, bit for bit: between rungs, and from inside an epoch."""
 
+import errno
 import json
+import resource
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -184,21 +187,16 @@ def test_tensors_that_do_not_fit_are_refused_by_name(kept: Path) -> None:
 def test_a_checkpoint_written_while_the_disk_is_full_leaves_the_old_one(tmp_path: Path) -> None:
     path = tmp_path / checkpoint.NAME
     checkpoint.save(path, {"a": torch.ones(3)}, {"n": 1})
-    code = f"""
-import resource, signal, sys, torch
-from pathlib import Path
-from engine.training import checkpoint
-signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
-try:
-    checkpoint.save(Path({str(path)!r}), {{"a": torch.ones(10000)}}, {{"n": 2}})
-except OSError as e:
-    sys.exit(e.errno)
-"""
-    done = subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[3])
-    import errno
-
-    assert done.returncode == errno.EFBIG
+    _, hard = before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+    try:
+        with pytest.raises(OSError) as e:
+            checkpoint.save(path, {"a": torch.ones(10000)}, {"n": 2})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, ignored)
+    assert e.value.errno == errno.EFBIG
     tensors, about = checkpoint.load(path)
     assert (about["n"], tensors["a"].tolist()) == (1, [1, 1, 1])
     assert [p.name for p in tmp_path.iterdir()] == [checkpoint.NAME]
