@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
+from engine.catalog import in_words
 from engine.objectives import EXACT_COSTS, Objective
 from engine.strategies._delegating import Delegating, member
+from engine.strategies._plain import count
 from engine.strategies._views import view
 from engine.strategies.base import Context, Exhausted, Proposal, Wait
 from engine.strategies.transfer import Transfer
@@ -118,15 +120,15 @@ class Auto(Delegating):
         """What was chosen and why, and what that believes."""
         c = self.context
         facts: list[list[Any]] = [
-            ["architectures in the space", f"{c.space.size():.3g}" if c.space.size() > 10**6 else c.space.size()],
+            ["architectures in the space", count(c.space.size())],
             ["trials", c.budget.trials],
             ["objectives", len(c.objectives)],
             ["limits", ", ".join(c.limits) or "none"],
             ["earlier searches", self._earlier()],
-            ["so the model is", self.model.replace("_", " ")],
+            ["so proposals come from", in_words(self.model)],
         ]
         if EVOLUTION in self.members:
-            facts.append([f"behind {MANY:,} trials", EVOLUTION.replace("_", " ")])
+            facts.append([f"behind {MANY:,} trials", f"mostly {in_words(EVOLUTION)}"])
         out = {"choice": view("What was chosen, and from what", ["what", "value"], facts)}
         return {**out, **self.members[self.model].views()}
 

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from engine import catalog
 from engine.architecture import Option
+from engine.catalog import in_words
 from engine.encodings import Places
 from engine.errors import InvalidArchitecture, InvalidConfig
 from engine.history import TrialEntry
@@ -218,9 +219,9 @@ class Narrowing(Strategy):
 
     @classmethod
     def sentence(cls, options: BaseModel, budget: Budget) -> str:
-        """E.g. "regularized_evolution for 30 trials; from the 10th result on, every 5, options that are ... leave"."""
+        """E.g. "regularized evolution for 30 trials; from the 10th result on, every 5, options that are ... leave"."""
         first, every = rounds(options, budget.trials)
-        inner: str = getattr(options, "inner", "regularized_evolution")
+        inner = in_words(getattr(options, "inner", "regularized_evolution"))
         return (
             f"{inner} for {budget.trials:,} trials; from {first:,} results on, after every {every:,}, options that are "
             "clearly worse leave the space"
@@ -259,24 +260,29 @@ class Narrowing(Strategy):
         out = {f"inner_{key}": shown for key, shown in self.inner.views().items()}
         if not self.history:
             return out
-        decisions = self.places.decisions
+        decisions, space = self.places.decisions, self.context.space
         some = list(self.history)[-max(1, 400 // len(decisions)) :]
+        narrowed = any(left < len(d.options) for row in some for d, left in zip(decisions, row[1:], strict=True))
         cells = [
-            [row[0], d.name, round(left / len(d.options), 3)]
+            [row[0], space.title(d.name), round(left / len(d.options), 3)]
             for row in some
             for d, left in zip(decisions, row[1:], strict=True)
         ]
         out["left"] = view(
             "What is left of each decision", ["results", "decision", "left"], cells[-400:],
-            chart=heat("results", "decision", "left"), note="share of its options that are in the space",
+            chart=heat("results", "decision", "left"), note="share of its options that are in the space"
+            if narrowed else "nothing was clearly worse in any round: all options are in",
         )  # fmt: skip
         if len(self.chances):
             every = [(d, i) for d in decisions for i in range(len(d.options))]
+            # the best option of a decision has no chance to be better than itself: `Worth.better` says 1 of it
             rows = [
-                [f"{d.name}: {self.context.space.format(d.name, d.options[i])}"[:60], round(float(chance), 4),
+                [f"{space.title(d.name)}: {space.format(d.name, d.options[i])}"[:60], round(float(chance), 4),
                  "out" if i in self.removed.get(d.name, ()) else "in"]
-                for (d, i), chance in zip(every, self.chances, strict=True)
+                for (d, i), chance in zip(every, self.chances, strict=True) if chance < 1
             ]  # fmt: skip
+            if not rows:
+                return out
             out["chances"] = view(
                 "Chance of each option to be better than the best of its decision", ["option", "chance", "now"],
                 sorted(rows, key=lambda r: r[1])[:100], chart=bars("option", "chance", series="now"),

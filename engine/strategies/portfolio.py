@@ -11,6 +11,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from engine import catalog
+from engine.catalog import in_words
 from engine.errors import InvalidConfig
 from engine.history import TrialEntry
 from engine.strategies._delegating import Delegating
@@ -106,9 +107,9 @@ class Portfolio(Delegating):
             member.asked = number - 1
             answer = self.delegate(member, rng)
             if isinstance(answer, Proposal):
-                return replace(answer, by=names[i], why=answer.why or names[i])
+                return replace(answer, by=names[i], why=answer.why or in_words(names[i]))
             if isinstance(answer, Wait):
-                waiting.append(f"{names[i]}: {answer.reason}")
+                waiting.append(f"{in_words(names[i])}: {answer.reason}")
         if waiting and self.under_way:
             return Wait("; ".join(waiting))
         found = self.draw(rng)
@@ -155,9 +156,9 @@ class Portfolio(Delegating):
 
     @classmethod
     def sentence(cls, options: BaseModel, budget: Budget) -> str:
-        """E.g. "30 trials shared by 4 strategies: gaussian_process, ..., random"."""
+        """E.g. "30 trials shared by 4 strategies: gaussian process, ..., random"."""
         members: tuple[str, ...] = getattr(options, "members", ())
-        return f"{budget.trials:,} trials shared by {len(members)} strategies: {', '.join(members)}"
+        return f"{budget.trials:,} trials shared by {len(members)} strategies: {', '.join(map(in_words, members))}"
 
     def state(self) -> dict[str, Any]:
         """That of each member, and what they are compared with."""
@@ -183,7 +184,7 @@ class Portfolio(Delegating):
         """Shares of the last 20 trials over time, who earned what, and what each member believes."""
         if not self.records:
             return {}
-        names = list(self.members)
+        names = [in_words(name) for name in self.members]
         rows = list(self.records)
         steps = thinned([[at] for at in range(len(rows))], KEPT // len(names))
         shares = []
@@ -207,5 +208,5 @@ class Portfolio(Delegating):
         }  # fmt: skip
         for name, member in self.members.items():
             for key, shown in member.views().items():
-                out[f"{name}_{key}"] = {**shown, "title": f"{name}: {shown['title']}"}
+                out[f"{name}_{key}"] = {**shown, "title": f"{in_words(name)}: {shown['title']}"}
         return out

@@ -218,13 +218,13 @@ class PolicySearch(Strategy):
         return sorted(chosen)
 
     def _preferred(self) -> View:
-        rows: list[tuple[str, str, float]] = []
+        rows: list[tuple[str, float]] = []
         for first, d in zip(self.grammar.first, self.grammar.decisions, strict=True):
             if len(d.options) > 1:
                 best = int(first) + int(np.argmax(self.met[first : first + len(d.options)]))
-                rows.append((*self.grammar.words(best), round(float(self.met[best]), 4)))
-        rows.sort(key=lambda row: -row[2])
+                rows.append((": ".join(self.grammar.words(best)), round(float(self.met[best]), 4)))
+        rows.sort(key=lambda row: -row[1])
         return view(
-            "What the policy prefers", ["decision", "option", "probability"], rows[:60],
-            chart=bars("decision", "probability"), note="the likeliest option of each decision, surest first",
+            "What the policy prefers", ["option", "probability"], rows[:60],
+            chart=bars("option", "probability"), note="the likeliest option of each decision, surest first",
         )  # fmt: skip

@@ -111,7 +111,25 @@ def test_what_is_clearly_worse_leaves_the_space():
     late = [e.architecture for e in conductor.history if e.number > 60]
     share = np.mean([list(a.choices.values()).count("avg_pool_3x3") / len(a.choices) for a in late])
     assert share < 0.05
-    assert {"left", "chances"} <= set(strategy.views())
+    views = strategy.views()
+    chances = {name: chance for name, chance, _ in views["chances"]["rows"]}
+    assert len(chances) == strategy.places.n_tokens - 6 and max(chances.values()) < 1  # the best are not compared
+    assert "edge 1→3: avg 3×3" in chances and views["left"]["note"].startswith("share")
+
+
+def test_names_and_numbers_are_what_people_read_elsewhere():
+    """Titles of decisions, methods in words, counts with all their digits."""
+    space = {"name": "nasbench201", "cells": 5}
+    kept = searched({"name": "narrowing", "inner": "random", "first": 6, "threshold": 1e-9}, bad_option, 12)
+    left = kept.strategy.views()["left"]
+    titles = {kept.context.space.title(d.name) for d in kept.context.space.all_decisions()}
+    assert {row[1] for row in left["rows"]} == titles and "all options are in" in left["note"]
+    shared = searched({"name": "portfolio", "members": ["local_search", "random"]}, bad_option, 12).strategy
+    views = shared.views()
+    assert {row[2] for row in views["shares"]["rows"]} == {"local search", "random"}
+    assert all("_" not in shown["title"] for shown in views.values())
+    facts = dict(conductor_of(config(strategy="auto", space=space)).strategy.views()["choice"]["rows"])
+    assert facts["architectures in the space"] == "15,625" and facts["so proposals come from"] == "gaussian process"
 
 
 def test_an_option_comes_back_when_the_evidence_turns():
