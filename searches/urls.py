@@ -37,6 +37,7 @@ urlpatterns = [
     path("searches/<int:id>/do/<slug:action>/", actions.action, name="action"),
     path("datasets/", datasets.dataset_list, name="datasets"),
     path("methods/", methods.methods, name="methods"),
+    path("methods/measured/", methods.measured, name="methods_measured"),
     path("workers/", workers.worker_list, name="workers"),
     # -- the arena
     path("arena/", arena.arena, name="arena"),

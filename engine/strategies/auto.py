@@ -60,7 +60,7 @@ class Auto(Delegating):
 
     name = "auto"
     summary = "Takes what the benchmarks say is best for this space, budget and goal"
-    reference = "This product: benchmarks/RESULTS.md"
+    reference = "This product: measured figures"
     group = "automatic"
     learns = True
     guide = (

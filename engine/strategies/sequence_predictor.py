@@ -37,7 +37,7 @@ class SequencePredictor(Guided):
     group = "model"
     guide = (
         "For long sequences of decisions whose order means something, with a hundred trials and more. "
-        "Where features or graphs say more about a network, bananas and gnn_predictor learn sooner."
+        "Where features or graphs say more about a network, `bananas` and `gnn_predictor` learn sooner."
     )
     Options = Options
 

@@ -14,7 +14,7 @@ from engine.spaces.base import SearchSpace, make_space
 from engine.strategies.base import GROUPS, Strategy
 from searches.forms.check import Checked
 from searches.forms.fields import Choice, Field
-from searches.forms.words import source_of
+from searches.forms.words import source_of, spelled
 
 #: in view, in this order; of each line the first that the catalog has
 IN_VIEW = (("auto",), ("random",), ("regularized_evolution",), ("gp", "gaussian_process", "tpe"))
@@ -106,8 +106,8 @@ def _method(name: str, cls: type[Any], now: str, space: SearchSpace | None, obje
         in_words(name),
         name == now,
         bool(refused) and name != now,
-        cls.summary,
-        guide=cls.guide,
+        spelled(cls.summary),
+        guide=spelled(cls.guide),
         source=source_of(cls),
         refused=refused,
     )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from engine import catalog
+from engine.catalog import in_words
 from engine.data.spec import DataSpec
 from engine.errors import EngineError
 from searches.forms.check import Checked
@@ -19,6 +21,14 @@ def first(text: str) -> str:
 
 #: families in which a person writes everything: offered behind those that are there
 WRITTEN = ("list", "custom")
+
+
+_NAME = re.compile(r"`([a-z0-9_]+)`|\b([a-z0-9]+(?:_[a-z0-9]+)+)\b")
+
+
+def spelled(text: str) -> str:
+    """A text of the catalog with the names in it as people write them: "`ehvi` fills" -> "EHVI fills"."""
+    return _NAME.sub(lambda found: in_words(found[1] or found[2]), text)
 
 
 def source_of(cls: type[Any]) -> str:

@@ -102,7 +102,7 @@ def answer(search: Search, config: SearchConfig) -> Answer:
                 Search.State.PAUSED: "Paused before the first result.",
                 Search.State.STOPPED: "Cancelled before the first result.",
             }.get(Search.State(search.state), "No trial has finished."),
-            caveat=search.reason or _first_wait(search) or _beginning(search, config),
+            caveat=_as_sentence(search.reason) or _first_wait(search) or _beginning(search, config),
         )
     final = best.final.get("metrics", {}) if best.final_state == Trial.FinalState.DONE else {}
     if search.ended and "test_accuracy" in final:
@@ -155,9 +155,13 @@ def sealed_answer(trial: Trial) -> Answer:
     )
 
 
+def _as_sentence(text: str) -> str:
+    text = text.rstrip(".")
+    return f"{text[:1].upper()}{text[1:]}." if text else ""
+
+
 def _first_wait(search: Search) -> str:
-    text = f"{search.waiting[0]['what']}: {search.waiting[0]['why']}." if search.waiting else ""
-    return text[:1].upper() + text[1:]
+    return _as_sentence(f"{search.waiting[0]['what']}: {search.waiting[0]['why']}") if search.waiting else ""
 
 
 def _beginning(search: Search, config: SearchConfig) -> str:
@@ -167,7 +171,8 @@ def _beginning(search: Search, config: SearchConfig) -> str:
     from engine import catalog
 
     plan = catalog.get("strategy", config.strategy.name).plan(config, earlier=len(config.experience))
-    return f"{plan}; the first result appears after {config.budget.epochs:,} epochs."
+    n = config.budget.epochs
+    return _as_sentence(f"{plan}; the first result appears after {n:,} epoch{'' if n == 1 else 's'}")
 
 
 def trials_budget(search: Search, config: SearchConfig) -> int:
@@ -288,7 +293,7 @@ def waits(search: Search, config: SearchConfig, *, online: int) -> list[dict[str
         out.append({"what": "The start", "why": search.reason or "it is queued and starts by itself", "level": ""})
     if search.state == Search.State.PAUSED:
         why = search.reason or "paused by you; it continues where it stopped"
-        out.append({"what": "Everything", "why": why, "level": ""})
+        out.append({"what": "Everything", "why": why.rstrip("."), "level": ""})
     if offline:
         why = "no worker is online: start one with “make run” or “manage.py worker”; nothing is lost meanwhile"
         n = search.n_waiting + search.n_running
@@ -297,7 +302,9 @@ def waits(search: Search, config: SearchConfig, *, online: int) -> list[dict[str
     elif search.state == Search.State.RUNNING and search.n_waiting:
         noun = "trial" if search.n_waiting == 1 else "trials"
         out.append({"what": f"{search.n_waiting:,} {noun}", "why": "no free slot: all workers are busy", "level": ""})
-    out += [{"what": str(w["what"]), "why": str(w["why"]), "level": ""} for w in search.waiting or []]
+    # that it is paused is said once
+    said = [w for w in search.waiting or [] if w["what"] != "the search"]
+    out += [{"what": str(w["what"]), "why": str(w["why"]), "level": ""} for w in said]
     if search.state in (Search.State.RUNNING, Search.State.FINISHING):
         finals = [
             n

@@ -25,6 +25,8 @@ def resume(write: Write, reason: str) -> None:
     """Held jobs wait for workers again, trials with them."""
     jobs = Job.objects.filter(search_id=write.search.pk, kind=Job.Kind.TRAIN)
     write.set(state=Search.State.RUNNING if write.search.started_at else Search.State.QUEUED, reason="")
+    # what the conductor said last was said while it was paused
+    write.set(waiting=[w for w in write.search.waiting if w["what"] != "the search"])
     if write.search.started_at:
         states.clock_start(write)
     jobs.filter(state=Job.State.RUNNING, order="pause").update(order="")

@@ -94,7 +94,8 @@ def _first_values(origin: Search | None, relation: str, slots: int) -> dict[str,
 
 
 def _from_address(request: HttpRequest, state: dict[str, Any]) -> None:
-    """What the address asks for: a saved space (`?space=12.3`), a family with options, a data set, a first trial."""
+    """What the address asks for: a saved space (`?space=12.3`), a family with options, a data set, a strategy, a first
+    trial."""
     values = state["values"]
     if wanted := request.GET.get("space", ""):
         id, _, number = wanted.partition(".")
@@ -118,6 +119,8 @@ def _from_address(request: HttpRequest, state: dict[str, Any]) -> None:
         state.pop("space_version", None)
     elif (wanted := request.GET.get("data", "")) in registry.sources():
         state["values"] = _with_data(values, wanted)
+    if (wanted := request.GET.get("strategy", "")) in catalog.plugins("strategy"):
+        state["values"] = _with_strategy(state["values"], wanted)
     if first := saved.first_of(request.GET.get("first", "")):
         state["first"] = first
 
@@ -127,6 +130,13 @@ def _with_space(values: dict[str, Any], space: dict[str, Any], data: dict[str, A
     unnamed = values["name"] == forms_values.default_name(values)
     out = values | {"space": dict(space), "data": dict(data)}
     return out | ({"name": forms_values.default_name(out)} if unnamed else {})
+
+
+def _with_strategy(values: dict[str, Any], name: str) -> dict[str, Any]:
+    """The same form with another strategy at its defaults."""
+    if values["strategy"]["name"] == name:
+        return values
+    return forms_values.renamed(values | {"strategy": {"name": name}})
 
 
 def _with_data(values: dict[str, Any], name: str) -> dict[str, Any]:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils.safestring import mark_safe
 from django.views.decorators.http import require_GET
+from markdown_it import MarkdownIt
 
 from engine import catalog
 from engine.docs import example_spaces, refusals, support
 from engine.strategies.base import GROUPS, Strategy
 from searches.forms.values import DEFAULTS
-from searches.forms.words import source_of
+from searches.forms.words import source_of, spelled
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,9 @@ def methods(request: HttpRequest) -> HttpResponse:
     strategies: dict[str, type[Strategy]] = catalog.plugins("strategy")
     table, preferred = support(), DEFAULTS["strategy"]
     rows = {
-        name: Row(name, cls.summary, cls.guide, source_of(cls), refusals(table[name]), name == preferred)
+        name: Row(
+            name, spelled(cls.summary), spelled(cls.guide), source_of(cls), refusals(table[name]), name == preferred
+        )
         for name, cls in strategies.items()
     }
     groups = [(title, [rows[n] for n, c in strategies.items() if c.group == group]) for group, title in GROUPS.items()]
@@ -51,3 +56,12 @@ def methods(request: HttpRequest) -> HttpResponse:
         "preferred": preferred,
     }
     return render(request, "methods/list.html", context)
+
+
+@require_GET
+def measured(request: HttpRequest) -> HttpResponse:
+    """The figures that were measured, as `benchmarks/RESULTS.md` says them."""
+    text = (settings.BASE_DIR / "benchmarks" / "RESULTS.md").read_text(encoding="utf-8")
+    html = MarkdownIt("commonmark", {"html": False}).enable("table").render(text.split("\n", 1)[1])  # its title is ours
+    # html: made of a file of this repository, in which tags count as text
+    return render(request, "methods/measured.html", {"html": mark_safe(html)})  # noqa: S308

@@ -37,7 +37,7 @@ function showNotes(chart, element) {
   const [total, what] = [notes.decisions || notes.total, notes.what || "decisions"];
   if (all) setText(chip, total ? `all ${total} ${what}` : "all shown");
   else setText(chip, [
-    notes.hidden && `${notes.hidden} more ${what}`, notes.below && `${notes.below.toLocaleString("en")} below ${notes.floor} %`,
+    notes.hidden && `${notes.hidden} more ${notes.hidden === 1 ? what.replace(/s$/, "") : what}`, notes.below && `${notes.below.toLocaleString("en")} below ${notes.floor} %`,
   ].filter(Boolean).join(", "));
 }
 

@@ -7,6 +7,7 @@ from django.urls import reverse
 from engine.config import SearchConfig
 from searches.models import Search, Trial
 from searches.selectors import overview as read
+from searches.services import lifecycle
 
 pytestmark = pytest.mark.django_db
 EVIL = '<script>alert("x")</script>'
@@ -60,6 +61,19 @@ class TestAnswer:
     def test_too_few_samples_tell_nothing_apart(self, judged):
         found = said(judged(("random", range(7)), ("evolution", range(4))))
         assert found.caveat == "not distinguishable yet from the one random trial (7 wrong)"
+
+    def test_what_a_paused_search_says_is_a_sentence_and_gone_when_it_goes_on(self, mira, make):
+        search = make(mira, state="running")
+        lifecycle.search_pause(search=search, by="local")
+        search.refresh_from_db()
+        assert said(search).caveat == "Paused by local."
+        Search.objects.filter(pk=search.pk).update(waiting=[{"what": "the search", "why": "paused by a person"}])
+        search.refresh_from_db()
+        assert [w["what"] for w in read.waits(search, read.config_of(search), online=1)] == ["Everything"]
+        lifecycle.search_resume(search=search, by="local")
+        search.refresh_from_db()
+        assert search.waiting == []
+        assert "paused" not in said(search).caveat
 
     def test_an_ended_search_does_not_say_yet(self, judged):
         found = said(judged(("random", range(7)), ("evolution", range(4)), state="stopped"))
