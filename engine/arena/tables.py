@@ -225,6 +225,18 @@ def read_keys(space: SearchSpace, table: Columns, key: Sequence[str]) -> list[Ar
     return out
 
 
+def keys_in(space: SearchSpace, table: Columns, rows: int = 20) -> list[str]:
+    """Columns whose first cells each name an architecture of the space."""
+
+    def fits(column: str) -> bool:
+        try:
+            return all(_decoded(space, cell) for cell in table.text(column)[:rows])
+        except (EngineError, DataError):
+            return False
+
+    return [c for c in table.names if fits(c)]
+
+
 def _chosen(names: Mapping[str, Any], row: Mapping[str, str]) -> dict[str, Option]:
     """Choices from cells that hold options as text; an empty one is a decision that does not act."""
     out: dict[str, Option] = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -32,6 +33,12 @@ READ_S = 30.0
 #: chosen at first, as far as there are
 FIRST = ("auto", "random", "regularized_evolution", "local_search", "size-written")
 
+#: columns that number or name a row and measure nothing; those that are costs; and what results are called
+_IDENTIFIER = re.compile(r"(index|idx|id|row|hash|key|iso_?class)|.*_(index|idx|id|hash)")
+_COST = re.compile(r"flop|mac|param")
+_VALIDATED, _TESTED = re.compile(r"(?:^|_)val(?![a-z])|valid"), re.compile(r"(?:^|_)test(?![a-z])")
+_NO_SCORE = re.compile(r"loss|time|second|std")
+
 
 @dataclass
 class RaceForm:
@@ -54,13 +61,23 @@ class RaceForm:
     groups: list[tuple[str, list[Choice]]] = field(default_factory=list)
     summary: str = ""
 
+    @property
+    def limit_example(self) -> str:
+        """A limit that this problem understands."""
+        costs = [c for c in self.table.numbers if _COST.search(c.lower())] if self.table is not None else []
+        return f"{next(iter(costs), 'n_macs')} <= p50"
+
     def wrong(self, name: str, text: str) -> None:
         """Adds an error."""
         self.errors.setdefault(name, []).append(text)
 
 
-def race_form(user: AbstractBaseUser, given: QueryDict) -> RaceForm:
-    """The form with what was typed or named in the address, nothing checked."""
+def race_form(user: AbstractBaseUser, given: QueryDict, *, suggest: bool = False) -> RaceForm:
+    """The form with what was typed or named in the address, nothing checked.
+
+    Args:
+        suggest: choose reward and report by the columns' names where none is named.
+    """
     problem = given.get("problem", "")
     own = list(tables_of(user))
     known = {f"synthetic:{name}" for name in synthetic.LANDSCAPES} | {f"table:{t.pk}" for t in own}
@@ -84,6 +101,9 @@ def race_form(user: AbstractBaseUser, given: QueryDict) -> RaceForm:
         numbers = form.table.numbers
         values["reward"] = [c for c in values["reward"] if c in numbers]
         values["report"] = [c for c in values["report"] if c in numbers]
+        if suggest and not values["reward"] and not values["report"]:
+            values["reward"], values["report"] = _by_name(numbers)
+        numbers = [c for c in numbers if not _IDENTIFIER.fullmatch(c.lower())]
         form.rewards = [Choice(c, c, c in values["reward"]) for c in numbers]
         form.reports = [Choice(c, c, c in values["report"]) for c in numbers]
     form.groups = _strategies(_space_of(problem, form.table), values)
@@ -91,6 +111,15 @@ def race_form(user: AbstractBaseUser, given: QueryDict) -> RaceForm:
     if values["budget"].isdigit() and values["seeds"].isdigit() and n:
         form.summary = f"{n * int(values['seeds']) * int(values['budget']):,} queries in all"
     return form
+
+
+def _by_name(columns: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Reward and report by what columns are called: the first validation and the first test result, else accuracy."""
+    columns = [c for c in columns if not _NO_SCORE.search(c.lower())]
+    accuracies = [c for c in columns if "acc" in c.lower()]
+    validated = [c for c in columns if _VALIDATED.search(c.lower())] or accuracies
+    tested = [c for c in columns if _TESTED.search(c.lower()) and c not in validated[:1]] or accuracies[::-1]
+    return validated[:1], tested[:1]
 
 
 def _space_of(problem: str, table: RaceTable | None) -> SearchSpace | None:

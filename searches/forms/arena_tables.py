@@ -164,7 +164,9 @@ def _read(
     try:
         tables.read_keys(space, table, keys)
     except DataError as e:
-        raise _Wrong("key", str(e)) from e
+        fitting = [c for c in tables.keys_in(space, table) if [c] != keys]
+        hint = f"; the cells of {', '.join(fitting)[:200]} fit" if fitting else ""
+        raise _Wrong("key", f"{e}{hint}") from e
     numbers = [c for c in table.names if c not in keys and _all_numbers(lambda c=c: table.numbers(c))]
     if len(numbers) < 2:
         raise _Wrong("file", "A race needs a reward and a report: two columns with a number in every row")

@@ -15,6 +15,7 @@ from django.utils import timezone
 
 from engine.analysis.stats import format_p
 from engine.arena.synthetic import LANDSCAPES
+from engine.catalog import in_words
 from searches.charts.arena import drawn_as
 from searches.models import Race, RaceTable
 from searches.selectors.listing import age
@@ -22,7 +23,7 @@ from searches.selectors.listing import age
 #: differences below this p value (Wilcoxon's signed-rank test) count as differences
 ALPHA = 0.05
 TITLES = {
-    "size-written": "largest first",
+    "size-written": "largest first, as written",
     "size-live": "largest first, live operations",
     "optuna-tpe": "Optuna TPE",
     "optuna-gp": "Optuna GP",
@@ -78,7 +79,7 @@ def folder_tables() -> list[str]:
 
 def title(name: str) -> str:
     """What an entrant is called."""
-    return TITLES.get(name) or name.replace("_", " ")
+    return TITLES.get(name) or in_words(name)
 
 
 def problem_words(race: Race) -> str:
@@ -193,7 +194,9 @@ def headline(race: Race, mark: int, against: str) -> tuple[str, str]:
         return ("Nothing has finished yet" if not race.ended else "Nothing was finished"), ""
     unit = race.figures.get("unit", "")
     first = rows[0]
-    spread = f" ± {first.report['se']:.2f}" if first.seeds > 1 else ""
+    if min(row.seeds for row in rows) < 2:
+        return "Too early to say who leads", f"one seed so far, after {mark:,} queries"
+    spread = f" ± {first.report['se']:.2f}"
     fact = f"{first.title} leads: {first.report['mean']:.2f}{spread}{' ' + unit if unit else ''}"
     rest = f"after {mark:,} queries"
     if len(rows) > 1:
@@ -257,7 +260,8 @@ def race_rows(user: AbstractBaseUser | AnonymousUser) -> list[RaceRow]:
     for race in races_of(user):
         curves = race.figures.get("curves", [])
         mark = marks_of(race)[-1] if curves else 0
-        first = standings(race, mark=mark, against="")[0] if curves else None
+        told = bool(curves) and min(c["seeds"] for c in curves) > 1  # one seed makes nobody a leader
+        first = standings(race, mark=mark, against="")[0] if told else None
         unit = race.figures.get("unit", "")
         out.append(
             RaceRow(

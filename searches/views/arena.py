@@ -48,7 +48,7 @@ def race_new(request: HttpRequest) -> HttpResponse:
             except Rejected as e:
                 form.wrong("", str(e))
     else:
-        form, token = race_form(request.user, request.GET), secrets.token_urlsafe(24)
+        form, token = race_form(request.user, request.GET, suggest=True), secrets.token_urlsafe(24)
     context = {"form": form, "token": token, "v": form.values}
     return render(request, "arena/new.html", context, status=422 if form.errors else 200)
 

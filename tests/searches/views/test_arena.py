@@ -124,6 +124,40 @@ def test_an_uploaded_table_can_be_raced_on(page, mira, small):
     assert "leave nothing" in twice.content.decode()
 
 
+def test_a_table_suggests_its_columns_by_their_names(page, small):
+    named = [
+        {"index": i, "key": r["key"], "flops_c10": i, "val_loss": r["a"], "val_acc": r["a"], "test_acc": r["b"]}
+        for i, r in enumerate(rows(0.5))
+    ]
+    form = page.get(upload(page, text(named), space=small, key="key").url).context["form"]
+    assert form.limit_example == "flops_c10 <= p50"
+    assert [c.value for c in form.rewards] == ["flops_c10", "val_loss", "val_acc", "test_acc"]
+    assert [c.value for c in form.rewards if c.chosen] == ["val_acc"]
+    assert [c.value for c in form.reports if c.chosen] == ["test_acc"]
+
+
+def test_a_wrong_key_column_names_those_whose_cells_fit(page, small):
+    named = [{"index": i, "note": "x", **r} for i, r in enumerate(rows())]
+    said = upload(page, text(named), space=small, key="note").content.decode()
+    assert "the cells of key fit" in said
+
+
+def test_one_seed_makes_nobody_a_leader(page, mira, sent):
+    race = finished(mira, sent)
+    for curve in race.figures["curves"]:
+        curve["seeds"] = 1
+    race.save()
+    said = page.get(f"/arena/{race.pk}/").content.decode()
+    assert "one seed so far" in said and "leads:" not in said and "± 0.00" not in said
+    assert all(row.leader == "" for row in page.get("/arena/").context["rows"])
+
+
+def test_names_are_those_of_the_methods_and_none_stands_twice(page):
+    form = page.get("/arena/new/").context["form"]
+    labels = [c.label for _, choices in form.groups for c in choices]
+    assert "MCTS" in labels and "NSGA-II" in labels and len(labels) == len(set(labels))
+
+
 def test_a_table_of_the_data_folder_can_be_taken(page, settings, tmp_path, small):
     settings.DATA_DIR = tmp_path
     (tmp_path / "tables").mkdir()
@@ -193,7 +227,7 @@ def test_figures_are_drawn_from_what_is_stored(page, mira, sent, monkeypatch):
     for name in ("queries", "cost", "ranks"):
         figure = page.get(f"/arena/{race.pk}/figures/{name}/").json()
         lines = {d["name"] for d in figure["data"] if "name" in d}
-        assert lines == {"random", "local search", "largest first"} and figure["table"]["rows"]
+        assert lines == {"random", "local search", "largest first, as written"} and figure["table"]["rows"]
         json.dumps(figure, allow_nan=False)
     assert page.get(f"/arena/{race.pk}/figures/other/").status_code == 404
 
