@@ -23,6 +23,8 @@ from searches.services.preflight import TOKEN, preflight_request
 
 #: parts of a search that decide what one epoch costs: a measurement holds while they stay the same
 MEASURED = ("data", "space", "evaluator", "training", "limits", "seed")
+#: earlier measurements of a person that are looked through
+EARLIER = 20
 
 
 @dataclass
@@ -154,7 +156,7 @@ def time_of(*, owner: AbstractBaseUser, checked: Checked, kept: dict[str, Any], 
     if kept.get("key") == key:
         found = _found(owner, config, int(kept.get("id", 0)), slots)
         if found is not None:
-            return found
+            return _meanwhile(found, owner, config, slots)
     if not ask:
         return Time("none", rest="Not measured yet.")
     if not slots:
@@ -168,7 +170,29 @@ def time_of(*, owner: AbstractBaseUser, checked: Checked, kept: dict[str, Any], 
     except EngineError as e:
         return Time("failed", rest=f"Cannot be measured: {e}")
     kept.update(id=search.pk, key=key)
-    return _found(owner, config, search.pk, slots) or Time("waiting", rest="The measurement is on its way.")
+    found = _found(owner, config, search.pk, slots) or Time("waiting", rest="The measurement is on its way.")
+    return _meanwhile(found, owner, config, slots)
+
+
+def _meanwhile(time: Time, owner: AbstractBaseUser, config: SearchConfig, slots: int) -> Time:
+    """While a measurement waits for a worker: what an earlier one of the same networks says, where there is one."""
+    if time.state != "waiting":
+        return time
+    jobs = Job.objects.filter(kind=Job.Kind.PREFLIGHT, state=Job.State.DONE, search__owner_id=owner.pk)
+    wanted = _alike(config.to_json())
+    for job in jobs.select_related("search").order_by("-id")[:EARLIER]:
+        if _alike(job.search.config) == wanted:
+            status = estimate(config, job.payload, job.result, slots=slots)
+            if "lines" in status:
+                fact, comma, rest = str(status["lines"][0]).partition(",")
+                note = "by an earlier measurement, until a worker is free"
+                return Time("waiting", fact.rstrip("."), f"{comma}{rest}" or ".", clock(status["search_s"]), note)
+    return time
+
+
+def _alike(plain: dict[str, Any]) -> dict[str, Any]:
+    """What two searches share whose measurements may stand for each other: another seed samples other networks only."""
+    return {k: plain.get(k) for k in MEASURED if k != "seed"}
 
 
 def _found(owner: AbstractBaseUser, config: SearchConfig, id: int, slots: int) -> Time | None:

@@ -213,6 +213,14 @@ def test_the_time_is_measured_where_a_worker_is_online(page, mira, worker):
     assert re.search(r"<b>About \d+:\d\d</b> for 30 trials on 1 worker", text)
     assert "on cpu-1" in text
     assert "every 1500ms" not in text
+    # while workers are busy, an earlier measurement of such networks stands in; of others it does not
+    page.get(f"{NEW}?fresh=1")
+    text = page.post(f"{NEW}summary/", fields | {"seed": "7"}).content.decode()
+    assert Job.objects.filter(state="waiting").count() == 1
+    assert re.search(r"<b>About \d+:\d\d</b> for 30 trials", text) and "by an earlier measurement" in text
+    assert 'id="time-line" hx-post' in text
+    text = page.post(f"{NEW}summary/", fields | {"training.batch_size": "32"}).content.decode()
+    assert "Waiting for a free worker" in text and "by an earlier measurement" not in text
 
 
 def test_no_worker_online_is_said_and_nothing_is_queued(page):
