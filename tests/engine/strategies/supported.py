@@ -47,11 +47,6 @@ def home(strategy: str, objectives: int = 1) -> dict[str, Any]:
     return next(h for h in HOMES if serves(strategy, h["name"], objectives))
 
 
-def at_home() -> list[tuple[str, int]]:
-    """(strategy, number of objectives) of all that is served at home."""
-    return [(s, n) for s in support() for n in objectives_of(s)]
-
-
 def first(strategy: str) -> int:
     """1, or 2 where it serves several objectives only."""
     return objectives_of(strategy)[0]

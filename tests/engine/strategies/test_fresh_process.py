@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from tests.engine.driving import TWO, config, pairs, wild
-from tests.engine.strategies.supported import at_home, home, quick
+from tests.engine.strategies.supported import home, objectives_of, quick
 
 REPLAY = """
 import json, sys
@@ -25,9 +25,11 @@ for line in sys.stdin:
 
 
 def test_a_fresh_process_proposes_what_was_proposed():
-    """Every strategy at home, schedules in turn."""
+    """Every strategy at home, schedules and numbers of objectives in turn."""
     runs, sent = [], []
-    for n, (strategy, objectives) in enumerate(at_home()):
+    for n, strategy in enumerate(pairs("strategy")):
+        numbers = objectives_of(strategy)
+        objectives = numbers[n // len(pairs("schedule")) % len(numbers)]
         settings = config(
             strategy=quick(strategy),
             schedule=pairs("schedule")[n % len(pairs("schedule"))],

@@ -161,7 +161,7 @@ def test_a_used_up_narrowed_space_opens_again():
 def test_every_inner_strategy_survives_narrow_spaces_and_restarts(inner):
     """A threshold that takes much away, on a space with conditions; restored in the middle it goes on alike."""
     strategy = {"name": "narrowing", "inner": inner, "threshold": 0.4, "first": 8, "every": 5}
-    trials = 16 if inner == "gaussian_process" else 30
+    trials = 13 if inner == "gaussian_process" else 30
     recorded = wild(config(strategy=strategy, space={"name": "layers"}, budget={"trials": trials}), seed=3)
     cut = len(recorded.log) * 2 // 3
     again = restored(recorded, cut)
