@@ -65,7 +65,7 @@ def regret(
     end = max(xs, default=1.0)
     notes = [
         note(
-            _log(end), points[c["label"]]["mean"][-1], escape(titles[c["label"]]),
+            _log(points[c["label"]]["x"][-1]), points[c["label"]]["mean"][-1], escape(titles[c["label"]]),
             colour=drawn_as(places[c["label"]])[0], xanchor="left", xshift=6, yshift=moved[i], name="wide",
         )
         for i, c in enumerate(drawn)

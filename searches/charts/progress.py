@@ -146,7 +146,8 @@ def best_so_far(ended: Sequence[TrialRow], *, whole: bool = False) -> Figure:
     summary = "No trial has finished yet."
     if steps:
         b = steps[-1][1]
-        summary = f"Best validation accuracy {100 * (b.accuracy or 0):.1f} % by {b.label} after {n} ended trials."
+        trials = "ended trial" if n == 1 else "ended trials"
+        summary = f"Best validation accuracy {100 * (b.accuracy or 0):.1f} % by {b.label} after {n} {trials}."
     return Figure(
         data=data,
         layout={
