@@ -24,8 +24,8 @@ lint: $(STAMP)
 	$(PY) -m ruff check .
 	$(PY) -m mypy
 
-# Quick tests two at a time; the database's again on PostgreSQL; what kills processes or drives a browser at the end, by
-# three, since it mostly waits. A file stays on one worker; tests/conftest.py says which files begin.
+# Quick tests two at a time; the database's again on PostgreSQL; what kills processes or drives a browser at the end.
+# A file stays on one worker; tests/conftest.py says which files begin.
 test: $(STAMP)
 	@status=0; \
 	$(MAKE) --no-print-directory test-fast || status=1; \
@@ -40,7 +40,7 @@ test-postgres: $(STAMP)
 	NASWEB_TEST_POSTGRES=1 $(PYTEST) -n 2 -m "postgres and not faults and not browser"
 
 test-processes: $(STAMP)
-	$(PYTEST) -n 3 -m "faults or browser"
+	$(PYTEST) -n 2 -m "faults or browser"
 
 bench: $(STAMP)
 	$(PY) -m benchmarks all
