@@ -37,12 +37,12 @@ def job_of(look: dict[str, Any], trial: int) -> dict[str, Any]:
 
 
 def checkpointed(run: Run, trial: int) -> None:
-    """Waits until a running trial has an official checkpoint."""
+    """Waits until a running trial has an official checkpoint; it must train long enough to be seen with it."""
     run.until(lambda look: training(trial)(look) and job_of(look, trial)["checkpoint"], "it has a checkpoint")
 
 
 def test_killed_worker(site: Site) -> None:
-    run = site.start(trials=3, epochs=30, acted={"epoch_s": 0.1})
+    run = site.start(trials=3, epochs=30, acted={"epoch_s": 0.25})
     checkpointed(run, 1)
     child = run.child(1)
     began = time.monotonic()
@@ -62,7 +62,7 @@ def test_killed_worker(site: Site) -> None:
 
 def test_killed_workers_on_postgres(make_site: Callable[..., Site], postgres_server: Any) -> None:
     site = make_site(workers=2, env={"NASWEB_DATABASE_URL": postgres_server.create_database("faults")})
-    run = site.start(trials=6, epochs=15, parallelism=4, acted={"epoch_s": 0.1}, strategy="regularized_evolution")
+    run = site.start(trials=6, epochs=15, parallelism=4, acted={"epoch_s": 0.3}, strategy="regularized_evolution")
     checkpointed(run, 1)
     for name in ("worker-1", "control", "worker-2"):
         site.stack.kill(name)
@@ -86,7 +86,7 @@ def test_drained_worker(site: Site) -> None:
 
 def test_stopped_worker_comes_back_too_late(make_site: Callable[..., Site]) -> None:
     site = make_site(workers=2, concurrency=1)
-    run = site.start(trials=2, epochs=40, parallelism=1, acted={"epoch_s": 0.1})
+    run = site.start(trials=2, epochs=40, parallelism=1, acted={"epoch_s": 0.2})
     checkpointed(run, 1)
     first = job_of(run.look(), 1)
     number = "1" if first["worker"].endswith("-1") else "2"
