@@ -73,7 +73,7 @@ def test_killed_workers_on_postgres(make_site: Callable[..., Site], postgres_ser
 
 
 def test_drained_worker(site: Site) -> None:
-    run = site.start(trials=3, epochs=30, acted={"epoch_s": 0.1})
+    run = site.start(trials=3, epochs=30, acted={"epoch_s": 0.25})
     run.until(lambda look: training(1)(look) and training(2)(look), "two trials train")
     site.stack.kill("worker-1", signal.SIGTERM)
     look = run.ended()
@@ -86,7 +86,7 @@ def test_drained_worker(site: Site) -> None:
 
 def test_stopped_worker_comes_back_too_late(make_site: Callable[..., Site]) -> None:
     site = make_site(workers=2, concurrency=1)
-    run = site.start(trials=2, epochs=40, parallelism=1, acted={"epoch_s": 0.2})
+    run = site.start(trials=2, epochs=40, parallelism=1, acted={"epoch_s": 0.1})
     checkpointed(run, 1)
     first = job_of(run.look(), 1)
     number = "1" if first["worker"].endswith("-1") else "2"

@@ -156,7 +156,7 @@ def test_cancel_racing_with_the_end_leaves_one_state(site: Site) -> None:
 
 
 def test_pause_hands_back_and_resume_goes_on_from_the_checkpoint(site: Site) -> None:
-    run = site.start(trials=2, epochs=60, acted={"epoch_s": 0.1})
+    run = site.start(trials=2, epochs=60, acted={"epoch_s": 0.2})
     run.until(lambda look: training(1)(look) and training(2)(look), "both train")
     run.act("pause")
     assert run.look()["state"] == "paused"
