@@ -21,7 +21,7 @@ from pydantic import ValidationError
 from engine import catalog
 from engine.data import registry
 from engine.errors import EngineError, InvalidConfig
-from searches.forms import learning, saved, yaml_text
+from searches.forms import changed, learning, saved, yaml_text
 from searches.forms import values as forms_values
 from searches.forms.check import Checked, check
 from searches.forms.sections import build
@@ -89,7 +89,7 @@ def _first_values(origin: Search | None, relation: str, slots: int) -> dict[str,
         return values | {"name": forms_values.default_name(values)}
     values = forms_values.from_config(origin.config)
     draft = origin.state == Search.State.DRAFT and relation == Search.Relation.EDITED
-    values["name"] = origin.name if draft else _next_name(origin.name)
+    values["name"] = origin.name if draft else changed.next_name(origin.name)
     return values
 
 
@@ -102,7 +102,7 @@ def _from_address(request: HttpRequest, state: dict[str, Any]) -> None:
         if not (wanted.isascii() and id.isdigit() and (number.isdigit() or not number)):
             raise Http404("no such space")
         version = version_get(user=request.user, id=int(id[:18]), number=int(number[:9]) if number else None)
-        state["values"] = _with_space(values, version.config, version.data)
+        state["values"] = changed.with_space(values, version.config, version.data)
         state["space_version"] = version.pk
     elif (family := request.GET.get("family", "")) in catalog.plugins("space"):
         try:
@@ -115,47 +115,14 @@ def _from_address(request: HttpRequest, state: dict[str, Any]) -> None:
             read = catalog.get("space", family).Options.model_validate(options)
             # parts of lists say what was said of them only
             options = read.model_dump(mode="json") | read.model_dump(mode="json", exclude_unset=True)
-        state["values"] = _with_space(values, {**options, "name": family}, given)
+        state["values"] = changed.with_space(values, {**options, "name": family}, given)
         state.pop("space_version", None)
     elif (wanted := request.GET.get("data", "")) in registry.sources():
-        state["values"] = _with_data(values, wanted)
+        state["values"] = changed.with_data(values, wanted)
     if (wanted := request.GET.get("strategy", "")) in catalog.plugins("strategy"):
-        state["values"] = _with_strategy(state["values"], wanted)
+        state["values"] = changed.with_strategy(state["values"], wanted)
     if first := saved.first_of(request.GET.get("first", "")):
         state["first"] = first
-
-
-def _with_space(values: dict[str, Any], space: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
-    """The same form in another space, for the data that was drawn for."""
-    unnamed = values["name"] == forms_values.default_name(values)
-    out = values | {"space": dict(space), "data": dict(data)}
-    return out | ({"name": forms_values.default_name(out)} if unnamed else {})
-
-
-def _with_strategy(values: dict[str, Any], name: str) -> dict[str, Any]:
-    """The same form with another strategy at its defaults."""
-    if values["strategy"]["name"] == name:
-        return values
-    return forms_values.renamed(values | {"strategy": {"name": name}})
-
-
-def _with_data(values: dict[str, Any], name: str) -> dict[str, Any]:
-    """The same form for another data set, with a space that suits it."""
-    if values["data"]["name"] == name:
-        return values
-    unnamed = values["name"] == forms_values.default_name(values)
-    out = values | {"data": {"name": name}}
-    data, _ = forms_values.data_of(out)
-    space = str(out["space"]["name"])
-    out["space"] = {"name": space} | forms_values.suggested(space, data)
-    return out | ({"name": forms_values.default_name(out)} if unnamed else {})
-
-
-def _next_name(name: str) -> str:
-    """ "Digits" → "Digits 2" → "Digits 3"."""
-    found = re.fullmatch(r"(.*\S)\s+(\d{1,4})", name)
-    base, number = (found[1], int(found[2]) + 1) if found else (name, 2)
-    return f"{base[:190]} {number}"
 
 
 def _submit(request: HttpRequest, key: str, origin: Search | None, relation: str) -> HttpResponse:
@@ -216,7 +183,7 @@ def _posted(request: HttpRequest, state: dict[str, Any]) -> dict[str, Any]:
         state.pop("space_version", None)
         return values
     state["space_version"] = found.version.pk
-    return _with_space(values, found.version.config, found.version.data) if found.anew else values
+    return changed.with_space(values, found.version.config, found.version.data) if found.anew else values
 
 
 def _version(request: HttpRequest, state: dict[str, Any]) -> SpaceVersion | None:
