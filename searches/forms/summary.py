@@ -17,7 +17,7 @@ from searches.charts.spread import Histogram, histogram, si
 from searches.forms.check import Checked
 from searches.forms.sections import Form
 from searches.models import Job, Search
-from searches.selectors.preflight import estimate, preflight_status
+from searches.selectors.preflight import estimate, preflight_status, preflights_done
 from searches.selectors.spaces import size_words
 from searches.services.preflight import TOKEN, preflight_request
 
@@ -178,9 +178,8 @@ def _meanwhile(time: Time, owner: AbstractBaseUser, config: SearchConfig, slots:
     """While a measurement waits for a worker: what an earlier one of the same networks says, where there is one."""
     if time.state != "waiting":
         return time
-    jobs = Job.objects.filter(kind=Job.Kind.PREFLIGHT, state=Job.State.DONE, search__owner_id=owner.pk)
     wanted = _alike(config.to_json())
-    for job in jobs.select_related("search").order_by("-id")[:EARLIER]:
+    for job in preflights_done(user=owner, most=EARLIER):
         if _alike(job.search.config) == wanted:
             status = estimate(config, job.payload, job.result, slots=slots)
             if "lines" in status:

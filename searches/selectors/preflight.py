@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from django.contrib.auth.models import AbstractBaseUser
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -47,6 +48,12 @@ def preflight_status(*, search: Search) -> dict[str, Any]:
     elif job.state == Job.State.DONE:
         out |= estimate(SearchConfig.parse(search.config), job.payload, job.result, slots=_slots())
     return out
+
+
+def preflights_done(*, user: AbstractBaseUser, most: int) -> list[Job]:
+    """A person's last measurements that came to an end, each with its search, the newest first."""
+    done = Job.objects.filter(kind=Job.Kind.PREFLIGHT, state=Job.State.DONE, search__owner_id=user.pk)
+    return list(done.select_related("search").order_by("-id")[:most])
 
 
 def _slots() -> int:
