@@ -14,6 +14,7 @@ from engine.strategies._delegating import Delegating, member
 from engine.strategies._plain import count
 from engine.strategies._views import view
 from engine.strategies.base import Context, Exhausted, Proposal, Wait
+from engine.strategies.ehvi import EHVI
 from engine.strategies.transfer import Transfer
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 MANY = 1_000
 #: of so many proposals behind that, one is the model's
 TURN = 10
-MODEL, SEVERAL, EXPERIENCED, EVOLUTION = "gaussian_process", "ehvi", Transfer.name, "regularized_evolution"
+MODEL, SEVERAL, EXPERIENCED, EVOLUTION = "gaussian_process", EHVI.name, Transfer.name, "regularized_evolution"
 
 
 class Options(BaseModel):
@@ -107,14 +108,18 @@ class Auto(Delegating):
 
     @classmethod
     def plan(cls, config: SearchConfig, *, earlier: int) -> str:
-        """As `sentence`; with earlier searches to learn from, what `transfer` does."""
+        """As `sentence`; with several objectives what `ehvi` does, with searches to learn from what `transfer` does."""
         options: Any = config.options("strategy")
-        if chosen(config.objectives, options.experience and earlier > 0) != EXPERIENCED:
+        model = chosen(config.objectives, options.experience and earlier > 0)
+        if model == MODEL:
             return cls.sentence(options, config.budget)
         trials = config.budget.trials
         # evolution's turn comes then, whatever the model has learnt from
         modelled = config.budget.model_copy(update={"trials": min(trials, MANY)})
-        words = f"{Transfer.sentence(Transfer.Options(), modelled)}; where none is related, as without them"
+        if model == SEVERAL:
+            words = EHVI.sentence(EHVI.Options(), modelled)
+        else:
+            words = f"{Transfer.sentence(Transfer.Options(), modelled)}; where none is related, as without them"
         return words if trials <= MANY else f"{words}; behind {MANY:,} of {trials:,} trials mostly evolution"
 
     def views(self) -> dict[str, dict[str, Any]]:

@@ -40,7 +40,7 @@ class GnnPredictor(Guided):
     group = "model"
     guide = (
         "For spaces whose wiring is what is searched, such as cells and graphs, with fifty trials and more. "
-        "For chains of layers bananas is as good and several times faster."
+        "For chains of layers `bananas` is as good and several times faster."
     )
     Options = Options
 

@@ -71,7 +71,9 @@ def test_auto_says_what_earlier_searches_do_to_it_and_how_many_are_used():
     assert plan(alone.config, earlier=0) == alone.strategy.sentence(alone.strategy.options, alone.config.budget)
     assert plan(alone.config, earlier=1).startswith("the 5 best networks of related searches, then ")
     two = config(strategy="auto", objectives=[{"metric": "accuracy"}, {"metric": "loss", "direction": "minimize"}])
+    first = min(10, max(2, two.budget.trials // 3))  # not the six of one objective
     assert plan(two, earlier=1) == plan(two, earlier=0)
+    assert plan(two, earlier=0).startswith(f"{first} networks to start with") and "hypervolume" in plan(two, earlier=0)
     many = config(strategy="auto", budget={"trials": 5_000, "epochs": 27})
     assert "then 995 times" in plan(many, earlier=1) and "behind 1,000 of 5,000" in plan(many, earlier=1)
 
