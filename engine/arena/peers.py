@@ -90,7 +90,7 @@ class _Race:
                 self._add(row)
             else:
                 self.study.tell(trial, float(self.rewards[row]))
-            self.out.ms.append(1000 * (time.thread_time() - began))
+            self.out.took(1000 * (time.thread_time() - began))
             self.out.rows.append(row)
             yield self.out
         if len(self.out.rows) < self.budget:

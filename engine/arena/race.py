@@ -34,7 +34,8 @@ class Run:
     Attributes:
         seed: of the search.
         rows: queried rows in the order their results were told.
-        ms: milliseconds the strategy (and its conductor) needed for each, asking and telling.
+        ms: milliseconds the strategy (and its conductor) needed for each, asking and telling; to three figures, so
+            that a run that was stored and read back gives the same means.
         recommended: row it would hand over after so many queries.
         ended: why it ended before the budget; "" = it did not.
     """
@@ -45,11 +46,14 @@ class Run:
     recommended: dict[int, int] = field(default_factory=dict)
     ended: str = ""
 
+    def took(self, ms: float) -> None:
+        """Notes what the strategy needed for one more query."""
+        self.ms.append(float(f"{ms:.3g}"))
+
     def to_json(self) -> dict[str, Any]:
         """Compact JSON form, read back by `from_json`."""
         marks = {str(k): v for k, v in self.recommended.items()}
-        ms = [float(f"{m:.3g}") for m in self.ms]
-        return {"seed": self.seed, "rows": self.rows, "ms": ms, "recommended": marks, "ended": self.ended}
+        return {"seed": self.seed, "rows": self.rows, "ms": self.ms, "recommended": marks, "ended": self.ended}
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> Run:
@@ -164,7 +168,7 @@ def _search(problem: Problem, conductor: Conductor, seed: int, marks: set[int]) 
         spent = 1000 * (time.thread_time() - began)
         # the first call asks for the first query, each later one tells one and asks for the next
         if out.rows:
-            out.ms.append(spent + asked)
+            out.took(spent + asked)
         asked = 0.0 if out.rows else spent
         if len(out.rows) in marks and (best := conductor.strategy.recommend(1)):
             row = problem.row_of[conductor.history[best[0]].architecture.key]
