@@ -26,10 +26,14 @@ KINDS = {
 }
 #: kinds that strategies choose themselves
 INNER = {"predictor": ("engine.predictors", "engine.predictors.base", "Predictor")}
+#: kinds that stand where another one would: a weight-sharing method is named as a search's strategy
+STANDS_FOR = {"supernet": ("engine.supernets", "engine.supernets.base", "SupernetMethod")}
 
 #: parts of names of the catalog that are no words
 ABBREVIATIONS = {
-    "bananas": "BANANAS", "cma": "CMA", "ehvi": "EHVI", "es": "ES", "gnn": "GNN", "gp": "GP", "lstm": "LSTM",
+    "bananas": "BANANAS", "cma": "CMA", "darts": "DARTS", "drnas": "DrNAS",
+    "enas": "ENAS", "fairnas": "FairNAS", "fbnet": "FBNet", "gdas": "GDAS", "ofa": "Once-for-All", "pc": "PC",
+    "proxyless": "ProxylessNAS", "spos": "SPOS", "ehvi": "EHVI", "es": "ES", "gnn": "GNN", "gp": "GP", "lstm": "LSTM",
     "maml": "MAML", "mcts": "MCTS", "nasbot": "NASBOT", "nsga2": "NSGA-II", "parego": "ParEGO", "pnas": "PNAS",
     "ppo": "PPO", "q": "Q", "reinforce": "REINFORCE", "sgd": "SGD", "tpe": "TPE", "ucb": "UCB",
 }  # fmt: skip
@@ -38,7 +42,7 @@ ABBREVIATIONS = {
 @cache
 def plugins(kind: str) -> dict[str, type[Any]]:
     """All plug-ins of a kind by name, sorted by name."""
-    package_name, base_module, base_name = {**KINDS, **INNER}[kind]
+    package_name, base_module, base_name = {**KINDS, **INNER, **STANDS_FOR}[kind]
     base = getattr(importlib.import_module(base_module), base_name)
     found: dict[str, type[Any]] = {}
     for module_name in _modules(package_name):
@@ -50,6 +54,11 @@ def plugins(kind: str) -> dict[str, type[Any]]:
                     raise RuntimeError(f"two plug-ins of kind {kind} are called {name!r}")
                 found[name] = cls
     return dict(sorted(found.items()))
+
+
+def methods() -> dict[str, type[Any]]:
+    """What can be named as a search's strategy: ask/tell strategies, then weight-sharing methods."""
+    return {**plugins("strategy"), **plugins("supernet")}
 
 
 def _modules(package_name: str) -> Iterator[str]:
@@ -67,7 +76,7 @@ def get(kind: str, name: str) -> type[Any]:
     Raises:
         InvalidConfig: no plug-in of that name; the message lists what there is.
     """
-    have = plugins(kind)
+    have = methods() if kind == "strategy" else plugins(kind)
     if name not in have:
         raise InvalidConfig([((kind, "name"), f"no {kind} is called {name!r}; there are {', '.join(have)}")])
     return have[name]

@@ -11,12 +11,26 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from engine import catalog, snapshot
+from engine import snapshot
 from engine.by_hand import ByHand
-from engine.errors import EngineError, InvalidConfig, StrategyFailed, named
+from engine.errors import EngineError, StrategyFailed, named
 from engine.evaluation.base import Report
 from engine.history import ENDED, TrialEntry, TrialState
-from engine.log import Action, Edit, Entry, Finish, Promote, Refuse, Result, Start, Stop, entry_from_json
+from engine.log import (
+    Action,
+    Edit,
+    Entry,
+    Finish,
+    Launch,
+    PieceDone,
+    Promote,
+    Refuse,
+    Result,
+    Start,
+    Stop,
+    entry_from_json,
+)  # fmt: skip
+from engine.parts import parts
 from engine.replicates import measured_again
 from engine.schedules.base import Schedule
 from engine.strategies.base import Arrays, Context, Exhausted, Proposal, Strategy, Wait
@@ -28,8 +42,8 @@ if TYPE_CHECKING:
     from engine.experience import Experience
 
 __all__ = [
-    "Action", "Conductor", "Edit", "Entry", "Finish", "Promote", "Refuse", "Result", "Start", "Stop",
-    "entry_from_json", "training_seed",
+    "Action", "Conductor", "Edit", "Entry", "Finish", "Launch", "PieceDone", "Promote", "Refuse", "Result", "Start",
+    "Stop", "entry_from_json", "training_seed",
 ]  # fmt: skip
 
 #: proposals in a row that may be refused before the space counts as exhausted
@@ -52,6 +66,7 @@ class Conductor:
         self.finish: Finish | None = None
         self.n_entries = 0
         self._running: dict[int, int] = {}  # trial -> fidelity under way, in order of Start or Promote
+        self._pieces: set[int] = set()  # of work that is no trial, under way
         self._paused_trials: dict[int, None] = {}
         self._started = self._paused = self._dirty = False
         self._budget = config.budget.trials
@@ -80,30 +95,7 @@ class Conductor:
             InvalidConfig: the strategy does not serve this space or these objectives, or cannot work with its options;
                 or results that the config names are not among `experience`.
         """
-        from engine.spaces.base import make_space
-
-        if missing := sorted(set(config.experience) - {e.digest for e in experience}):
-            text = f"the results {missing[0][:12]}… of an earlier search are named, but not at hand"
-            raise InvalidConfig([(("experience",), text)])
-        space = make_space(config, data)
-        context = Context(
-            space=space,
-            objectives=config.objectives,
-            limits=config.limits,
-            budget=config.budget,
-            parallelism=config.parallelism,
-            seed=config.seed,
-            max_fidelity=config.budget.epochs,
-            duplicates=config.duplicates,
-            experience=experience,
-        )
-        strategy_class = catalog.get("strategy", config.strategy.name)
-        if (reason := strategy_class.supports(space, config.objectives)) is not None:
-            raise InvalidConfig([(("strategy", "name"), reason)])
-        strategy = strategy_class(config.options("strategy"), context)
-        schedule_class = catalog.get("schedule", config.schedule.name)
-        schedule = schedule_class(config.options("schedule"), config.budget.epochs, len(config.objectives))
-        return cls(config, context, strategy, schedule)
+        return cls(config, *parts(config, data, experience))
 
     # -- told ------------------------------------------------------------------------------------
     def observe(self, entry: Entry) -> None:
@@ -122,6 +114,13 @@ class Conductor:
                 self._ignored.append(self.n_entries)  # it came after the trial was ended
             else:
                 self._result(self.history[entry.trial], entry.fidelity, entry.report)
+        elif isinstance(entry, PieceDone):
+            if self.finish is not None or entry.piece not in self._pieces:
+                self._ignored.append(self.n_entries)
+            else:
+                self._pieces.remove(entry.piece)
+                with named(self.strategy.name):
+                    self.strategy.told_piece(entry.piece, entry.report)
         elif self.finish is None:
             self._edit(entry)
 
@@ -232,8 +231,12 @@ class Conductor:
         return [*self._by_hand.answers(), *actions]
 
     def _fill(self, actions: list[Action]) -> None:
-        """Promotions first, then new trials, until no slot is free; ends the search when nothing is left to do."""
-        while len(self._running) < self.config.parallelism:
+        """Pieces first, promotions, then new trials, until no slot is free; ends when nothing is left to do."""
+        with named(self.strategy.name):
+            launches = self.strategy.launches()
+        self._pieces.update(launch.piece for launch in launches)
+        actions += launches
+        while self.n_running < self.config.parallelism:
             with named(self.schedule.name):
                 step = self.schedule.promote()
             if step is not None:
@@ -266,7 +269,7 @@ class Conductor:
             self._since_better += 1
             actions.append(Stop(step.trial, step.reason, pruned=True))
         self._check_patience()
-        if not self._running and self._ending is None:
+        if not self.n_running and self._ending is None:
             if self._wait:
                 raise StrategyFailed(f"{self.strategy.name} waits, but nothing is under way: {self._wait}")
             if self._exhausted is not None or len(self.history) >= self._budget:
@@ -312,6 +315,7 @@ class Conductor:
             self.history[number].state = "cancelled"
             actions.append(Stop(number, f"the search ended: {reason}"))
         self._running.clear()
+        self._pieces.clear()
         self._paused_trials.clear()
         self._by_hand.close(reason)
         winners = () if end.failed or end.cancelled else tuple(self._winners())
@@ -335,8 +339,8 @@ class Conductor:
 
     @property
     def n_running(self) -> int:
-        """Rungs under way."""
-        return len(self._running)
+        """Rungs and pieces under way."""
+        return len(self._running) + len(self._pieces)
 
     @property
     def budget_trials(self) -> int:

@@ -20,7 +20,10 @@ STRATEGIES = "docs/strategies.md"
 ONE = (Objective(),)
 SEVERAL = (Objective(), Objective(metric="n_params", direction="minimize"))
 _MARK, _END = "<!-- modules -->", "<!-- end -->"
-_HEADS = {"uniform": "uniform sampling", "size": "exact size", "grow": "growth", "morphisms": "morphisms"}
+_HEADS = {
+    "uniform": "uniform sampling", "size": "exact size", "grow": "growth", "morphisms": "morphisms",
+    "supernet": "weight sharing", "mixture": "options side by side",
+}  # fmt: skip
 
 
 def spaces_page() -> str:

@@ -10,6 +10,7 @@ from engine.errors import EngineError
 from engine.evaluation.base import Report
 from engine.strategies.base import Proposal
 
+PieceKind = Literal["supernet", "score", "measure"]
 EditKind = Literal["start", "pause", "resume", "finish", "cancel", "deadline", "extend", "cancel_trial", "propose"]
 
 
@@ -66,11 +67,30 @@ class Edit:
         return {"kind": "edit", "edit": self.kind, "payload": dict(self.payload)}
 
 
-Entry = Result | Edit
+@dataclass(frozen=True)
+class PieceDone:
+    """A piece of work that is no trial is done, or failed (`report.failure`).
+
+    Attributes:
+        piece: number of its Launch.
+        report: what came of it; what its pages need of it is stored elsewhere.
+    """
+
+    piece: int
+    report: Report
+
+    def to_json(self) -> dict[str, Any]:
+        """{"kind": "piece", ...}, read back by `entry_from_json`."""
+        return {"kind": "piece", "piece": self.piece, "report": self.report.to_json()}
+
+
+Entry = Result | Edit | PieceDone
 
 
 def entry_from_json(value: Mapping[str, Any]) -> Entry:
     """Reads what `to_json` of an entry wrote."""
+    if value["kind"] == "piece":
+        return PieceDone(int(value["piece"]), Report.from_json(value["report"]))
     if value["kind"] == "result":
         return Result(int(value["trial"]), int(value["fidelity"]), Report.from_json(value["report"]))
     return Edit(value["edit"], value.get("payload", {}))
@@ -83,6 +103,24 @@ class Start:
     trial: int
     proposal: Proposal
     fidelity: int
+
+
+@dataclass(frozen=True)
+class Launch:
+    """Do a piece of work that is no trial: train a supernet, score subnets with its weights, measure operations.
+
+    Attributes:
+        piece: 1, 2, 3 ... in order of launch.
+        kind: which of them.
+        payload: JSON. All: "seed". supernet: "epochs", and "latency" (piece that measured) where there is one; score:
+            "supernet" (piece), "architectures" (choices of each, at most `SCORED_AT_ONCE`).
+        why: one phrase for people.
+    """
+
+    piece: int
+    kind: PieceKind
+    payload: Mapping[str, Any]
+    why: str = ""
 
 
 @dataclass(frozen=True)
@@ -132,4 +170,4 @@ class Refuse:
     reason: str
 
 
-Action = Start | Promote | Stop | Finish | Refuse
+Action = Start | Launch | Promote | Stop | Finish | Refuse

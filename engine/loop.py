@@ -18,6 +18,8 @@ from engine.conductor import (
     Edit,
     Entry,
     Finish,
+    Launch,
+    PieceDone,
     Promote,
     Result,
     Start,
@@ -131,6 +133,8 @@ def _search(
     conductor = out.conductor
     queue: deque[tuple[int, int]] = deque()
     checkpoints: dict[int, Path] = {}
+    launches: deque[Launch] = deque()
+    pieces = Pieces(config, session, folder, emit)
 
     def tell(entry: Entry) -> None:
         out.log.append(entry)
@@ -140,6 +144,8 @@ def _search(
         out.actions += actions
         for action in actions:
             match action:
+                case Launch():
+                    launches.append(action)
                 case Start() | Promote():
                     queue.append((action.trial, action.fidelity))
                 case Stop() if action.trial not in keeps:
@@ -154,6 +160,10 @@ def _search(
         if config.budget.minutes is not None and time.monotonic() - began > 60 * config.budget.minutes:
             tell(Edit("deadline"))
             continue
+        if launches:
+            launch = launches.popleft()
+            tell(PieceDone(launch.piece, pieces.work(launch)))
+            continue
         if not queue:
             raise EngineError("the search has nothing under way and did not end; this is a bug of the conductor")
         number, fidelity = queue.popleft()
@@ -167,6 +177,35 @@ def _search(
         if "checkpoint" in report.artifacts:
             checkpoints[number] = Path(report.artifacts["checkpoint"])
         tell(Result(number, fidelity, report))
+
+
+class Pieces:
+    """Does the pieces of a weight-sharing search one after another, and remembers what later ones need."""
+
+    def __init__(self, config: SearchConfig, session: Session, folder: Path, emit: Emit | None) -> None:
+        self.config, self.session, self.folder, self.emit = config, session, folder, emit
+        self._done: dict[int, Report] = {}
+
+    def work(self, launch: Launch) -> Report:
+        """The report of a piece; a failure of any kind comes back in it."""
+        extra = dict(launch.payload)
+        checkpoint = None
+        if launch.kind == "score":
+            checkpoint = Path(self._done[extra["supernet"]].artifacts["supernet"])
+        if "latency" in extra:
+            extra["latency_ms"] = list(self._done[extra["latency"]].rows)
+        work = Work(
+            kind=launch.kind, architecture=None, fidelity=int(extra.get("epochs", 0)), max_fidelity=0,
+            seed=int(extra["seed"]), folder=self.folder / f"piece{launch.piece}", checkpoint=checkpoint, extra=extra,
+        )  # fmt: skip
+
+        def pass_on(event: dict[str, Any]) -> None:
+            if self.emit is not None:
+                self.emit({"piece": launch.piece, **event})
+
+        report = _guarded(self.session, work, pass_on)
+        self._done[launch.piece] = report
+        return report
 
 
 def _origin(conductor: Conductor, entry: TrialEntry, checkpoints: Mapping[int, Path]) -> Origin | None:
@@ -201,11 +240,16 @@ def _evaluate(
         if emit is not None:
             emit({"trial": number, **event})
 
+    return _guarded(session, work, pass_on)
+
+
+def _guarded(session: Session, work: Work, emit: Emit) -> Report:
+    """The report of a piece of work; what cannot be trained must not end the search."""
     try:
-        return session.evaluate(work, pass_on, lambda: None)
+        return session.evaluate(work, emit, lambda: None)
     except (DataError, MemoryError):
         raise  # nothing the next trial would do better
-    except Exception as e:  # a network that cannot be trained must not end the search
+    except Exception as e:
         import traceback
 
-        return Report.failed("crashed", f"{type(e).__name__}: {e}", traceback.format_exc(), fidelity)
+        return Report.failed("crashed", f"{type(e).__name__}: {e}", traceback.format_exc(), work.fidelity)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from engine.errors import EngineError
 from engine.evaluation.base import Report
 from engine.history import TrialState
-from engine.log import Entry, Finish, Refuse, Result, Stop
+from engine.log import Edit, Entry, Finish, Refuse, Result, Stop
 
 if TYPE_CHECKING:
     from engine.conductor import Conductor
@@ -41,6 +41,7 @@ def take(c: Conductor) -> dict[str, Any]:
         # canonical keys are dear to compute and cheap to keep; as written they follow from the proposals
         "identities": [e.identity for e in c.history] if c.context.duplicates == "canonical" else None,
         "running": [[n, fidelity] for n, fidelity in c._running.items()],
+        "pieces": sorted(c._pieces),
         "paused_trials": list(c._paused_trials),
         "started": c._started,
         "paused": c._paused,
@@ -93,11 +94,12 @@ def put_back(
             continue
         if isinstance(told, Result):
             c.history.record(told.trial, told.fidelity, told.report)
-        elif told.kind == "cancel_trial":
+        elif isinstance(told, Edit) and told.kind == "cancel_trial":
             number = int(told.payload["trial"])
             c.history.record(number, c.history[number].fidelity, cancelled(0))
     c.n_entries = len(entries)
     c._running = {int(n): int(fidelity) for n, fidelity in state["running"]}
+    c._pieces = {int(n) for n in state.get("pieces", ())}
     c._paused_trials = dict.fromkeys(int(n) for n in state["paused_trials"])
     c._started, c._paused, c._dirty = state["started"], state["paused"], state["dirty"]
     c._budget, c._exhausted, c._wait = state["budget"], state["exhausted"], state["wait"]
@@ -108,6 +110,7 @@ def put_back(
     c._by_hand.waiting = [(int(entry), _proposal(c, value)) for entry, value in state.get("proposed", ())]
     c._since_better, c._failed, c._succeeded = state["since_better"], state["failed"], state["succeeded"]
     c._last_failure = state["last_failure"]
+    c.strategy.relive([told for at, told in enumerate(entries, start=1) if at not in ignored])
     c.strategy.load(state["strategy"])
     if sorted(arrays) != state.get("arrays", []):
         raise EngineError(f"a snapshot with the arrays {state.get('arrays', [])} came with {sorted(arrays)}")

@@ -53,6 +53,8 @@ class Report:
         cost: {"duration_s", "epochs", "samples_per_s", "device", "precision", ...}; of a trial that was to begin with
             another one's weights also "inherited" and "inherited_epochs" (see `engine.evaluation.inherited`).
         artifacts: name to path in the work folder ("checkpoint", "weights", ...).
+        rows: of work that is no trial: one row an epoch of a supernet (`engine.supernets.epochs`), one a subnet that
+            was scored, in the order asked, or one an operation that was measured.
         failure: set instead of metrics when it failed.
     """
 
@@ -66,6 +68,7 @@ class Report:
     replicate: int = 0
     cost: Mapping[str, Any] = field(default_factory=dict)
     artifacts: Mapping[str, str] = field(default_factory=dict)
+    rows: tuple[Mapping[str, Any], ...] = ()
     failure: Failure | None = None
 
     def to_json(self) -> dict[str, Any]:
@@ -79,7 +82,7 @@ class Report:
         """Reads what `to_json` wrote."""
         v = dict(value)
         v["correct"] = base64.b64decode(v["correct"]) if v.get("correct") else None
-        v["curve"] = tuple(v.get("curve", ()))
+        v["curve"], v["rows"] = tuple(v.get("curve", ())), tuple(v.get("rows", ()))
         v["failure"] = Failure(**v["failure"]) if v.get("failure") else None
         return cls(**v)
 
@@ -114,7 +117,8 @@ class Work:
     """One piece of work for a session.
 
     Attributes:
-        kind: "train" (a rung of a trial), "final" (full recipe, then the sealed test split once), "preflight".
+        kind: "train" (a rung of a trial), "final" (full recipe, then the sealed test split once), "preflight";
+            "supernet" (trains one), "score" (subnets under its weights), "measure" (what operations take on a device).
         architecture: what to evaluate.
         fidelity: epochs to reach in all.
         max_fidelity: horizon of the learning-rate schedule, fixed for the trial.
@@ -124,10 +128,10 @@ class Work:
             weights takes no notice.
         folder: where the session may write (`checkpoint.safetensors` and other artifacts).
         trial: the trial's number, for messages.
-        extra: kind-specific JSON (preflight: {"architectures": [...]}).
+        extra: kind-specific JSON (preflight: {"architectures": [...]}; the pieces of a supernet: see `log.Launch`).
     """
 
-    kind: Literal["train", "final", "preflight"]
+    kind: Literal["train", "final", "preflight", "supernet", "score", "measure"]
     architecture: Architecture | None
     fidelity: int
     max_fidelity: int

@@ -18,6 +18,7 @@ from engine.data.spec import DataSpec
 from engine.errors import CannotBuild, DataError
 from engine.evaluation import inherited
 from engine.evaluation.base import Emit, Evaluator, Report, Session, ShouldStop, Work
+from engine.evaluation.shared import Shared
 
 if TYPE_CHECKING:
     from torch import nn
@@ -91,6 +92,8 @@ class TrainedSession(Session):
         try:
             if work.kind == "preflight":
                 return self._preflight(work, emit, should_stop)
+            if work.kind in ("supernet", "score", "measure"):
+                return self._shared.evaluate(work, emit, should_stop)
             return self._train(work, emit, should_stop)
         except CannotBuild as e:
             return Report.failed("cannot_build", str(e))
@@ -115,7 +118,7 @@ class TrainedSession(Session):
         device = choose_device()
         arrays = self._load(emit)
         module, beginning = self._begin(work, architecture, emit)
-        setting = self._choose(work, architecture, device, emit)
+        setting = self.setting(work, architecture, device, emit)
         work.folder.mkdir(parents=True, exist_ok=True)
         with repeatable(device, setting.threads):
             trainer = self._trainer(module, arrays, work, setting)
@@ -187,7 +190,7 @@ class TrainedSession(Session):
         architectures = [Architecture.from_json(a) for a in work.extra["architectures"]]
         if not architectures:
             raise DataError("a preflight needs at least one architecture")
-        setting = self._choose(work, architectures[-1], device, emit)
+        setting = self.setting(work, architectures[-1], device, emit)
         emit({"kind": "phase", "phase": "train"})
         rows = []
         for architecture in architectures:
@@ -226,7 +229,7 @@ class TrainedSession(Session):
 
         if work.origin is None or work.checkpoint is not None:
             return fresh(), {}
-        module, beginning = inherited.begin(work.origin, architecture, self._space, fresh, work.seed)
+        module, beginning = inherited.begin(work.origin, architecture, self.space, fresh, work.seed)
         emit({"kind": "log", "what": "weights", "message": inherited.words(beginning)})
         return module, beginning
 
@@ -275,19 +278,29 @@ class TrainedSession(Session):
                 return self._network(architecture)
             from engine.network.build import build
 
-            return build(self._space.plan(architecture))
+            return build(self.space.plan(architecture))
 
     def _recipe(self, architecture: Architecture) -> Recipe:
         """The search's recipe with what the architecture decided about it."""
         by_hand = self._network is not None  # a network of the caller's own comes from no space
-        choices = architecture.choices if by_hand else self._space.recipe_choices(architecture)
+        choices = architecture.choices if by_hand else self.space.recipe_choices(architecture)
         return self.config.training.chosen(choices, self.spec.input_shape)
 
     @cached_property
-    def _space(self) -> SearchSpace:
+    def space(self) -> SearchSpace:
+        """The search's space, for its data."""
         from engine.spaces.base import make_space
 
         return make_space(self.config, self.spec)
+
+    @cached_property
+    def _shared(self) -> Shared:
+        """What it holds of a supernet."""
+        return Shared(self)
+
+    def device_data(self, setting: Setting) -> DeviceData:
+        """Both splits on the device, augmented as the search's recipe says."""
+        return self._data(self._load(lambda event: None), setting, self.config.training)
 
     def _data(self, arrays: Arrays, setting: Setting, recipe: Recipe) -> DeviceData:
         from engine.training.device import choose_device
@@ -324,7 +337,7 @@ class TrainedSession(Session):
             },
         )
 
-    def _choose(self, work: Work, architecture: Architecture, device: Any, emit: Emit) -> Setting:
+    def setting(self, work: Work, architecture: Architecture, device: Any, emit: Emit) -> Setting:
         """The setting: the checkpoint's, else the given one, else the one settled on, else a probe's.
 
         `work.extra` may carry `"setting"` (this one), `"settings"` (by device model, as the search recorded them), and

@@ -12,8 +12,8 @@ from engine.errors import NotOffered
 from engine.network.morphism import Morphism
 
 #: what a space may be unable to offer, with its reason
-Capability = Literal["uniform", "size", "grow", "morphisms"]
-CAPABILITIES: tuple[Capability, ...] = ("uniform", "size", "grow", "morphisms")
+Capability = Literal["uniform", "size", "grow", "morphisms", "supernet", "mixture"]
+CAPABILITIES: tuple[Capability, ...] = ("uniform", "size", "grow", "morphisms", "supernet", "mixture")
 
 
 @dataclass(frozen=True)

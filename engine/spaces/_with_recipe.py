@@ -23,7 +23,9 @@ from engine.network.plan import Costs, NetworkPlan
 from engine.recipe import RECIPE_PREFIX
 from engine.spaces._decision import Decision, draw
 from engine.spaces._options import RecipeDecisions
+from engine.spaces._shares import Strengths
 from engine.spaces.base import SearchSpace
+from engine.supernets.mixture import Mixture
 
 _ORDERED = ("learning_rate", "weight_decay", "batch_size")
 
@@ -209,6 +211,24 @@ class WithRecipe(SearchSpace):
     def _morphisms(self, arch: Architecture) -> list[Morphism]:
         network, recipe = self.split(arch)
         return [replace(m, child=self._with(m.child, lambda d: recipe[d.name])) for m in self.space.morphisms(network)]
+
+    # -- shared weights -----------------------------------------------------------------------
+    def skeleton(self, **options: Any) -> Self:
+        """That of the space inside."""
+        return type(self)(self.space.skeleton(**options), self._recipe)
+
+    def _weight_names(self, arch: Architecture) -> Mapping[str, str]:
+        return self.space.weight_names(self.split(arch)[0])
+
+    def _mixture(self, partial: int, norm_pools: bool) -> Mixture:
+        return self.space.mixture(partial=partial, norm_pools=norm_pools)
+
+    def _taken(self, arch: Architecture) -> dict[str, Option]:
+        return self.space.chosen(self.split(arch)[0])
+
+    def _derive(self, strengths: Strengths) -> Architecture:
+        """The network that is derived, with the first option of each part of the recipe."""
+        return self._with(self.space.derive(strengths), lambda d: d.options[0])
 
     # -- words --------------------------------------------------------------------------------
     def title(self, decision: str) -> str:

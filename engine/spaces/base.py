@@ -28,6 +28,7 @@ from engine.spaces._offers import CAPABILITIES as CAPABILITIES
 from engine.spaces._offers import Capability as Capability
 from engine.spaces._offers import Preset as Preset
 from engine.spaces._options import SpaceOptions as SpaceOptions
+from engine.spaces._shares import Shares
 from engine.spaces._words import Words
 from engine.spaces._writings import Writings
 
@@ -39,7 +40,7 @@ _CACHE = 20_000
 _PLANS = 64
 
 
-class SearchSpace(Draws, Words, Writings):
+class SearchSpace(Draws, Shares, Words, Writings):
     """A process of decisions that ends in an architecture. Torch-free.
 
     Args:
@@ -251,6 +252,13 @@ class SearchSpace(Draws, Words, Writings):
         if narrowed.entangled and not narrowed._completes({}):
             raise InvalidArchitecture(f"{', '.join(allowed)}: no architecture is left that keeps to all of this")
         return narrowed
+
+    def skeleton(self, **options: Any) -> Self:
+        """The same decisions and restrictions in another network: other values of options such as cells or channels."""
+        model = type(self.options).model_validate({**self.options.model_dump(), **options})
+        other = type(self)(model, self.data)
+        other._allowed = dict(self._allowed)
+        return other
 
     def _known(self, names: Iterable[str]) -> dict[str, Decision]:
         """All decisions by name, of which these are some.

@@ -103,6 +103,8 @@ class Custom(CustomProcess):
     unavailable: ClassVar[Mapping[Capability, str]] = {
         "grow": "which option of a written decision makes a larger network that contains the smaller one is not said",
         "morphisms": "the steps are free, so no change of a decision is known to keep the function",
+        "supernet": "its parts are put together freely: no place need be the same in two of its networks",
+        "mixture": "its parts are put together freely: no place need be the same in two of its networks",
     }
 
     @classmethod

@@ -26,6 +26,7 @@ from engine.spaces._darts.cells import ONLY_2D, SHORT, Block, Cell, cell_form, j
 from engine.spaces._darts.costs import CostTable, cost_table
 from engine.spaces._darts.frame import write_auxiliary, write_stem
 from engine.spaces._darts.options import PRESETS, DartsOptions
+from engine.spaces._offers import Capability
 from engine.spaces._shared.fits import convolved_and_halved_twice
 from engine.spaces.base import Decision, Preset, SearchSpace
 
@@ -45,6 +46,9 @@ class Darts(SearchSpace):
     )
     reference: ClassVar[str] = "Zoph et al. 2018 (NASNet); Liu, Simonyan & Yang 2019, DARTS"
     Options: ClassVar[type[BaseModel]] = DartsOptions
+    unavailable: ClassVar[Mapping[Capability, str]] = {
+        "mixture": "options side by side are not written for this space yet ....",
+    }
     presets: ClassVar[tuple[Preset, ...]] = PRESETS
     notation: ClassVar[str] = (
         "a genotype as DARTS prints it, Genotype(normal=[('sep_conv_3x3', 0), ('skip_connect', 1), ...], "

@@ -21,6 +21,7 @@ from engine.network.canonical import Item
 from engine.network.morphism import Made, Morphism
 from engine.spaces._graph.options import PRESETS, GraphOptions
 from engine.spaces._graph.wirings import Wirings, edge
+from engine.spaces._offers import Capability
 from engine.spaces._outline import Outline
 from engine.spaces._shared import cell_network as cells
 from engine.spaces._shared.cell_network import CellNetwork, CellOptions
@@ -44,6 +45,10 @@ class Graph(CellNetwork):
     reference: ClassVar[str] = "Pham et al. 2018, ENAS (micro search); Ying et al. 2019, NAS-Bench-101 (bounded graphs)"
     Options: ClassVar[type[CellOptions]] = GraphOptions
     entangled: ClassVar[bool] = True
+    unavailable: ClassVar[Mapping[Capability, str]] = {
+        "supernet": "what a vertex receives, and with it the size of its weights, changes with the wiring",
+        "mixture": "what a vertex receives, and with it the size of its weights, changes with the wiring",
+    }
     notation: ClassVar[str] = (
         "One word a node with the nodes it reads in brackets, 0 is the cell's input, and how inputs are joined: "
         "sum: conv3(0) sep5(0,1) max3(1)."

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import combinations, product
 from math import prod
 from typing import Any, ClassVar, cast
@@ -35,6 +35,7 @@ from engine.spaces._layers.options import Operation
 from engine.spaces._layers.presets import PRESETS
 from engine.spaces._layers.process import LayersProcess
 from engine.spaces._layers.reader import Reader
+from engine.spaces._offers import Capability
 from engine.spaces._outline import Outline, input_words
 from engine.spaces.base import Decision, Preset
 
@@ -63,6 +64,9 @@ class Layers(LayersProcess):
     summary: ClassVar[str] = "A sequence of convolution blocks with skips, pooling and a dense head."
     reference: ClassVar[str] = "Baker et al. 2017, Designing Neural Network Architectures using RL (chain-structured)"
     Options: ClassVar[type[BaseModel]] = LayersOptions
+    unavailable: ClassVar[Mapping[Capability, str]] = {
+        "mixture": "width, depth and stride change the shapes around a block, so its options cannot stand side by side",
+    }
     presets: ClassVar[tuple[Preset, ...]] = PRESETS
     notation: ClassVar[str] = text.NOTATION
 

@@ -112,6 +112,8 @@ class List(SearchSpace):
     unavailable: ClassVar[Mapping[Capability, str]] = {
         "grow": "a list holds what was put into it; which of its architectures contains which is not said",
         "morphisms": "a changed architecture would not stand in the list",
+        "supernet": "its entries are finished networks, which share no parts",
+        "mixture": "its entries are finished networks, which share no parts",
     }
     notation: ClassVar[str] = "The name of an entry, such as `residual` or `#3`."
 

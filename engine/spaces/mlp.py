@@ -20,6 +20,7 @@ from engine.network.morphism import Morphism
 from engine.network.plan import NetworkPlan
 from engine.spaces._mlp.options import PRESETS
 from engine.spaces._mlp.options import MlpOptions as MlpOptions
+from engine.spaces._offers import Capability
 from engine.spaces._outline import Outline, input_words
 from engine.spaces.base import Decision, Preset, SearchSpace
 
@@ -41,6 +42,10 @@ class Mlp(SearchSpace):
     summary: ClassVar[str] = "Dense layers for tables, with embeddings for categories."
     reference: ClassVar[str] = "Gorishniy et al. 2021, Revisiting Deep Learning Models for Tabular Data"
     Options: ClassVar[type[BaseModel]] = MlpOptions
+    unavailable: ClassVar[Mapping[Capability, str]] = {
+        "supernet": "dense layers of different widths have no weights in common here",
+        "mixture": "dense layers of different widths have no weights in common here",
+    }
     presets: ClassVar[tuple[Preset, ...]] = PRESETS
     notation: ClassVar[str] = (
         'A dictionary, {"layers": 3, "neurons": 64, "activation": "relu"}: neurons is a list where layers differ; '

@@ -23,7 +23,7 @@ from engine.spaces._mobile.growth import MobileGrowth
 from engine.spaces._mobile.options import SKIP, MobileOptions, parse
 from engine.spaces._mobile.outline import outline
 from engine.spaces._mobile.presets import PRESETS
-from engine.spaces._offers import Preset
+from engine.spaces._offers import Capability, Preset
 from engine.spaces.base import Decision
 
 _WHAT = {"se": "squeeze-excite", "op": "operation"}
@@ -45,6 +45,9 @@ class Mobile(MobileGrowth):
     summary: ClassVar[str] = "Stages of mobile blocks: depth, width, kernel, expansion, squeeze-excite, image size."
     reference: ClassVar[str] = "Howard et al. 2019, Searching for MobileNetV3; Cai et al. 2020, Once-for-All"
     Options: ClassVar[type[BaseModel]] = MobileOptions
+    unavailable: ClassVar[Mapping[Capability, str]] = {
+        "mixture": "options side by side are not written for this space yet ....",
+    }
     presets: ClassVar[tuple[Preset, ...]] = PRESETS
     notation: ClassVar[str] = writing.NOTATION
 

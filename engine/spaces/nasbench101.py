@@ -31,6 +31,7 @@ from engine.spaces._nasbench101.cells import (
 )
 from engine.spaces._nasbench101.options import Nasbench101Options as Nasbench101Options
 from engine.spaces._nasbench101.process import Node, State, Step, order, step, tree
+from engine.spaces._offers import Capability
 from engine.spaces._outline import Outline, input_words
 from engine.spaces._shared.fits import convolved_and_halved_twice
 from engine.spaces.base import Decision, Preset, SearchSpace
@@ -49,6 +50,10 @@ class Nasbench101(SearchSpace):
     reference: ClassVar[str] = "Ying et al. 2019, NAS-Bench-101: Towards Reproducible Neural Architecture Search"
     Options: ClassVar[type[BaseModel]] = Nasbench101Options
     entangled: ClassVar[bool] = True
+    unavailable: ClassVar[Mapping[Capability, str]] = {
+        "supernet": "the channels of a vertex follow from the paths through the cell: its weights fit one wiring only",
+        "mixture": "the channels of a vertex follow from the paths through the cell: its weights fit one wiring only",
+    }
     presets: ClassVar[tuple[Preset, ...]] = (
         Preset(
             "published", "NAS-Bench-101", "423,624 cells of up to 7 vertices; 9 cells of 128 to 512 channels.",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cached_property
 from math import prod
@@ -21,9 +21,12 @@ from engine.network.plan import Costs, NetworkPlan
 from engine.spaces._nasbench201 import cell as cell
 from engine.spaces._nasbench201.cell import EDGES, NAMES, OPS, WIRES, Operation
 from engine.spaces._nasbench201.cell import iso_class_string as iso_class_string
+from engine.spaces._nasbench201.edges import mixed_cell, write_edge
 from engine.spaces._options import Names, SpaceOptions, offers
 from engine.spaces._outline import Outline, input_words
+from engine.spaces._shared.mixing import Mixing
 from engine.spaces.base import Decision, Preset, SearchSpace
+from engine.supernets.mixture import Mixture, Table
 
 _WORDS = {
     "none": "none",
@@ -168,6 +171,11 @@ class Nasbench201(SearchSpace):
         without it the classes of `cell_form` hold exactly. Tables are not concerned: their costs count it either way.
         """
         net = self._assembler()
+        self._frame(net, lambda x, name, group, channels: self._cell(net, x, arch, name, group, channels))
+        return net.finish()
+
+    def _frame(self, net: Assembler, cell: Callable[[str, str, str, int], str]) -> None:
+        """The network around its cells; `cell` writes one: (input, name, group, channels) -> its output."""
         channels = self._opt.channels
         x = net.add("stem_conv", "conv2d", "input", group="stem", out_channels=channels, kernel_size=3, bias=False)
         x = net.add("stem_norm", "batch_norm2d", x, group="stem")
@@ -176,12 +184,19 @@ class Nasbench201(SearchSpace):
                 channels *= 2
                 x = self._reduce(net, x, stage - 1, channels)
             for i in range(1, self._opt.cells + 1):
-                x = self._cell(net, x, arch, f"stage{stage}.cell{i}", f"stage {stage}", channels)
+                x = cell(x, f"stage{stage}.cell{i}", f"stage {stage}", channels)
         x = net.add("last_norm", "batch_norm2d", x, group="head")
         x = net.add("last_relu", "relu", x, group="head")
         x = net.add("global_pool", "global_avg_pool2d", x, group="head")
         net.add("output", "linear", x, group="output", out_features=self.n_classes)
-        return net.finish()
+
+    # -- all operations side by side ------------------------------------------------------------
+    def _mixture(self, partial: int, norm_pools: bool) -> Mixture:
+        """Every edge a slot over its operations; the cells of all stages share one table an edge."""
+        net = Mixing(self.input_shape)
+        offered = {d.name: d.options for d in self.all_decisions()}
+        self._frame(net, lambda *where: mixed_cell(net, offered, *where, partial=partial, norm_pools=norm_pools))
+        return net.mixture([Table(name, options) for name, options in offered.items()])
 
     @staticmethod
     def _cell(net: Assembler, x: str, arch: Architecture, name: str, group: str, channels: int) -> str:
@@ -196,14 +211,7 @@ class Nasbench201(SearchSpace):
                 if b != node or op == "none":
                     continue
                 id = f"{prefix}_{edge}"
-                if op == "skip_connect":
-                    net.add(id, "identity", states[a], **part)
-                elif op == "avg_pool_3x3":
-                    net.add(id, "avg_pool2d", states[a], **part,
-                            kernel_size=3, stride=1, padding=1, count_include_pad=False)  # fmt: skip
-                else:
-                    kernel = 1 if op == "nor_conv_1x1" else 3
-                    net.add(id, "relu_conv2d_norm", states[a], **part, out_channels=channels, kernel_size=kernel)
+                write_edge(net, id, states[a], str(op), group, name, channels)
                 if a in fed:
                     terms.append(id)
             if not terms:

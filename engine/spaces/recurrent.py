@@ -17,6 +17,7 @@ from engine.errors import InvalidArchitecture
 from engine.network import canonical
 from engine.network.morphism import Made, Morphism
 from engine.network.plan import NetworkPlan
+from engine.spaces._offers import Capability
 from engine.spaces._outline import Outline, input_words
 from engine.spaces._recurrent import genotype as genotype
 from engine.spaces._recurrent.genotype import Cell
@@ -41,6 +42,9 @@ class Recurrent(SearchSpace):
     summary: ClassVar[str] = "A recurrent cell as a graph of gated nodes: ENAS and DARTS, for text and signals."
     reference: ClassVar[str] = "Pham et al. 2018, ENAS; Liu, Simonyan & Yang 2019, DARTS"
     Options: ClassVar[type[BaseModel]] = RecurrentOptions
+    unavailable: ClassVar[Mapping[Capability, str]] = {
+        "mixture": "options side by side are not written for this space yet ....",
+    }
     presets: ClassVar[tuple[Preset, ...]] = PRESETS
     notation: ClassVar[str] = (
         f"the published genotype, then what is around the cell: `{genotype.EXAMPLE} output=all width=64 layers=1 "

@@ -17,6 +17,7 @@ from engine.data.spec import DataSpec
 from engine.errors import InvalidArchitecture
 from engine.network.morphism import Made, Morphism
 from engine.network.plan import NetworkPlan
+from engine.spaces._offers import Capability
 from engine.spaces._outline import Outline, input_words
 from engine.spaces._shared.sequence_stems import patch_stem, signal_stem, strides, word_stem
 from engine.spaces._transformer import blocks as blocks
@@ -48,6 +49,9 @@ class Transformer(SearchSpace):
     )
     reference: ClassVar[str] = "Vaswani et al. 2017, Attention Is All You Need; Wang et al. 2020, TextNAS"
     Options: ClassVar[type[BaseModel]] = TransformerOptions
+    unavailable: ClassVar[Mapping[Capability, str]] = {
+        "mixture": "its options differ in width and depth; they share slices of the largest network's weights instead",
+    }
     presets: ClassVar[tuple[Preset, ...]] = PRESETS
     entangled: ClassVar[bool] = True
     notation: ClassVar[str] = (

@@ -16,6 +16,7 @@ from engine.network.assemble import Assembler
 from engine.network.canonical import Item
 from engine.network.morphism import Made, Morphism
 from engine.spaces._decision import draw
+from engine.spaces._offers import Capability
 from engine.spaces._outline import Outline
 from engine.spaces._shared import cell_network as cells
 from engine.spaces._shared.cell_network import CellNetwork, CellOptions
@@ -40,6 +41,10 @@ class Tree(CellNetwork):
     )
     Options: ClassVar[type[CellOptions]] = TreeOptions
     entangled: ClassVar[bool] = True
+    unavailable: ClassVar[Mapping[Capability, str]] = {
+        "supernet": "its networks unfold to any shape: there are no places that all of them have",
+        "mixture": "its networks unfold to any shape: there are no places that all of them have",
+    }
     notation: ClassVar[str] = (
         "A term of seq, branch_add, branch_cat, residual and operations: "
         "seq(conv3, branch_add(sep3, skip), residual(conv5))."

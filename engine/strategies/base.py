@@ -26,9 +26,12 @@ if TYPE_CHECKING:
     from engine.config import Budget, SearchConfig
     from engine.evaluation.base import Report
     from engine.experience import Experience
+    from engine.log import Entry, Launch
     from engine.spaces.base import SearchSpace
 
-Group = Literal["automatic", "baseline", "evolution", "reinforcement", "bayesian", "model", "across", "other"]
+Group = Literal[
+    "automatic", "baseline", "evolution", "reinforcement", "bayesian", "model", "across", "sharing", "gradient", "other"
+]
 #: families of strategies in the order people see them, with their titles
 GROUPS: dict[Group, str] = {
     "automatic": "Automatic",
@@ -38,6 +41,8 @@ GROUPS: dict[Group, str] = {
     "bayesian": "Bayesian optimization",
     "model": "Predictor-guided",
     "across": "Learning across searches",
+    "sharing": "Weight sharing",
+    "gradient": "Gradient-based",
     "other": "Others",
 }
 #: arrays that a snapshot carries, by name
@@ -70,6 +75,7 @@ class Proposal:
         parents: trials it was made from.
         why: one phrase for people.
         by: the strategy's name, "random", or "you" for what a person proposed.
+        beside: trial whose random partner of the same cost it is, or None.
     """
 
     architecture: Architecture
@@ -81,6 +87,7 @@ class Proposal:
     parents: tuple[int, ...] = ()
     why: str = ""
     by: str = ""
+    beside: int | None = None
 
     def to_json(self) -> dict[str, Any]:
         """JSON form, read back by `from_json`."""
@@ -94,6 +101,7 @@ class Proposal:
             "parents": list(self.parents),
             "why": self.why,
             "by": self.by,
+            **({} if self.beside is None else {"beside": self.beside}),
         }
 
     @classmethod
@@ -254,6 +262,16 @@ class Strategy(ABC):
 
     def tell(self, entry: TrialEntry, report: Report) -> None:  # noqa: B027 - optional hook
         """A rung is done (or failed); `entry` holds it already."""
+
+    def launches(self) -> list[Launch]:
+        """Pieces of work that are no trials and should begin now; each comes back through `told_piece`."""
+        return []
+
+    def told_piece(self, piece: int, report: Report) -> None:  # noqa: B027 - optional hook
+        """A piece is done (or failed)."""
+
+    def relive(self, entries: Sequence[Entry]) -> None:  # noqa: B027 - optional hook
+        """The log up to a snapshot, before `load`: for what follows from the pieces in it."""
 
     def recommend(self, k: int) -> list[int]:
         """The `k` trials it would hand over now, best first: by default the best measured ones.

@@ -107,6 +107,15 @@ class Augmentation:
             out = torch.where(self._square(draws.cy[start:stop], draws.cx[start:stop]), self.blank, out)
         return out.contiguous(memory_format=self.layout)
 
+    def plain(self, n: int) -> Tensor:
+        """The first `n` samples as they are: (n, *shape)."""
+        out = self.x[:n]
+        if self.windows is not None:
+            p = self.recipe.shift
+            for axis, side in enumerate(self.shape[1:], start=2):
+                out = out.narrow(axis, p, side)
+        return out.contiguous(memory_format=self.layout)
+
     def _square(self, cy: Tensor, cx: Tensor) -> Tensor:
         """Mask (b, 1, H, W) of a square of side `cutout` around each centre, cut off at the border."""
         low, high = self.recipe.cutout // 2, (self.recipe.cutout + 1) // 2

@@ -6,6 +6,7 @@ from searches.models.log import Event, LogEntry, LogLine, Snapshot
 from searches.models.race import Race, RaceRun, RaceTable
 from searches.models.search import Search
 from searches.models.space import Space, SpaceVersion
+from searches.models.supernet import Subnet, SupernetEpoch
 from searches.models.trial import Point, Trial
 from searches.models.worker import Worker
 
@@ -24,6 +25,8 @@ __all__ = [
     "Snapshot",
     "Space",
     "SpaceVersion",
+    "Subnet",
+    "SupernetEpoch",
     "Trial",
     "Worker",
 ]

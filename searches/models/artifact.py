@@ -14,6 +14,7 @@ class Artifact(models.Model):
         CHECKPOINT = "checkpoint"
         WEIGHTS = "weights"
         BUNDLE = "bundle"
+        SUPERNET = "supernet"
 
     search = models.ForeignKey("Search", on_delete=models.CASCADE, related_name="artifacts")
     trial = models.ForeignKey("Trial", null=True, blank=True, on_delete=models.CASCADE, related_name="artifacts")

@@ -7,7 +7,10 @@ from django.db.models import Q
 
 
 class Job(models.Model):
-    """One rung of a trial, a preflight, or a full training.
+    """One rung of a trial, a preflight, a full training, or a piece of a weight-sharing search.
+
+    A supernet, a batch of scores and a measurement have no trial; `payload` says which piece of the search they are
+    ("piece", the number of its `Launch`) and why ("why").
 
     ::
 
@@ -54,7 +57,7 @@ class Job(models.Model):
     failures = models.IntegerField(default=0)
     losses = models.IntegerField(default=0)
     order = models.CharField(
-        max_length=10, blank=True, default="", help_text="what the child is asked: pause or cancel"
+        max_length=10, blank=True, default="", help_text="what the child is asked: pause, cancel or enough"
     )
     progress = models.JSONField(default=dict, help_text="epoch, epochs, batch, batches, samples_per_s, phase")
     result = models.JSONField(default=dict)

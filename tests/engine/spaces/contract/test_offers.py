@@ -57,6 +57,8 @@ CALLS = {
     "size": lambda s, a: s.count({}),
     "grow": lambda s, a: s.grow(a),
     "morphisms": lambda s, a: s.morphisms(a),
+    "supernet": lambda s, a: s.weight_names(a),
+    "mixture": lambda s, a: s.mixture(),
 }
 
 

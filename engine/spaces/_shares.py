@@ -1,0 +1,80 @@
+"""What weight sharing needs of a space: names of shared weights, and all options of a decision side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from engine.architecture import Architecture, Option
+from engine.spaces._moves import Moves
+from engine.spaces._offers import Offers
+
+if TYPE_CHECKING:
+    from engine.spaces._decision import Decision
+    from engine.supernets.mixture import Mixture
+
+#: what speaks for each option, by table
+Strengths = Mapping[str, Mapping[Option, float]]
+
+
+class Shares(Moves, Offers):
+    """Networks of a space share weights by the names of their operations.
+
+    Two networks share what has the same name, operation and arguments (`engine.supernets.nets.bank`); the ids of a
+    plan's nodes are the names, unless a space says otherwise: the place of an operation is what counts, not which of a
+    node's two terms it is.
+    """
+
+    def weight_names(self, arch: Architecture) -> Mapping[str, str]:
+        """Names of shared weights by node, of the nodes whose id is not the name.
+
+        Raises:
+            NotOffered: the networks of this space share no places; the reason stands in `unavailable["supernet"]`.
+        """
+        self._offered("supernet")
+        return self._weight_names(arch)
+
+    def _weight_names(self, arch: Architecture) -> Mapping[str, str]:
+        return {}
+
+    def mixture(self, *, partial: int = 1, norm_pools: bool = False) -> Mixture:
+        """The network in which all options stand side by side.
+
+        Args:
+            partial: options see 1 / partial of the channels (PC-DARTS), where the space's shapes allow it.
+            norm_pools: a batch norm without scale behind every pooling, as differentiable search has it (Liu et al.
+                2019, section 3.1.1); never part of a stand-alone network.
+
+        Raises:
+            NotOffered: options do not stand side by side here; the reason stands in `unavailable["mixture"]`.
+            CannotBuild: these options of the space make no mixture, e.g. several widths of one stage.
+        """
+        self._offered("mixture")
+        return self._mixture(partial, norm_pools)
+
+    def _mixture(self, partial: int, norm_pools: bool) -> Mixture:
+        raise NotImplementedError
+
+    def chosen(self, arch: Architecture) -> dict[str, Option]:
+        """Which option each table of the mixture takes in an architecture; tables that do not act are left out."""
+        self._offered("mixture")
+        return self._taken(arch)
+
+    def _taken(self, arch: Architecture) -> dict[str, Option]:
+        return arch.choices
+
+    def derive(self, strengths: Strengths) -> Architecture:
+        """The architecture that the strongest options make: what a differentiable search hands over.
+
+        Args:
+            strengths: probabilities (or what else speaks for an option) by table of the mixture.
+        """
+        self._offered("mixture")
+        return self._derive(strengths)
+
+    def _derive(self, strengths: Strengths) -> Architecture:
+        def choose(decision: Decision) -> Option:
+            row = strengths.get(decision.name, {})
+            return max(decision.options, key=lambda o: row.get(o, float("-inf")))
+
+        return self._walk(choose)

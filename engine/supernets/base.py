@@ -1,0 +1,373 @@
+"""Weight sharing where a strategy would stand: a supernet is trained, subnets are scored with its weights, and what is
+derived is trained alone beside random networks of the same cost.
+
+The order of things, each a piece of work or a trial that the decision log records:
+
+1. measure: what each operation takes on the worker's device, for methods that weigh latency;
+2. supernet: trained once a run, each with a seed of its own;
+3. score: an ask/tell strategy searches among the subnets by inherited accuracy, or the method says what it derives;
+4. score: what is to be trained alone and the random networks beside it, so that there is something to trust or not;
+5. trials: each derived network, then its random partner, then both again with other seeds where that is wanted.
+
+Inherited accuracy never becomes a trial's: it stays in `inherited`, and trials are compared with trials.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from engine.architecture import Architecture
+from engine.errors import InvalidArchitecture, StrategyFailed
+from engine.strategies.base import Context, Exhausted, Group, Proposal, Strategy, Wait
+from engine.supernets._inner import Inner
+
+if TYPE_CHECKING:
+    from engine.config import Budget
+    from engine.evaluation.base import Report
+    from engine.log import Entry, Launch
+    from engine.objectives import Objective
+    from engine.spaces.base import SearchSpace
+    from engine.supernets.nets.learner import Learner, Setup
+
+#: subnets of one piece of work
+SCORED_AT_ONCE = 64
+#: random networks looked at for one of the same cost, and how far its multiply-adds may be off
+PARTNERS, SAME_COST = 1000, 0.05
+#: derived networks that are ranked
+RANKED = 200
+
+
+class SupernetOptions(BaseModel):
+    """What all methods share: how the supernet is trained, and what happens afterwards."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    epochs: int = Field(50, ge=1, le=10_000, description="Epochs of the supernet.")
+    batch_size: int = Field(64, ge=2, le=65536, description="Samples per step of the supernet.")
+    learning_rate: float = Field(0.025, gt=0, le=10, description="Of the shared weights: SGD, a cosine from here.")
+    learning_rate_end: float = Field(0.001, ge=0, le=10, description="Where that cosine ends.")
+    momentum: float = Field(0.9, ge=0, lt=1, description="Of the shared weights.")
+    weight_decay: float = Field(3e-4, ge=0, le=1, description="Of the shared weights.")
+    clip: float = Field(5.0, ge=0, description="Largest gradient norm of the shared weights; 0 = no clipping.")
+    runs: int = Field(1, ge=1, le=20, description="Supernets trained, each with another seed.")
+    repeats: int = Field(
+        0, ge=0, le=5, description="Times each network that is trained alone is trained again, with other seeds."
+    )
+    calibration: int = Field(
+        512, ge=16, le=100_000, description="Training samples from which a subnet's batch norms take their statistics."
+    )
+    start: str = Field(
+        "", max_length=64, pattern=r"^([0-9a-f]{64})?$",
+        description="Digest of an earlier search's supernet to begin with; empty = from the seed.",
+    )  # fmt: skip
+
+
+class SearchedOptions(SupernetOptions):
+    """Of methods whose subnets an ask/tell strategy searches among."""
+
+    search: str = Field("regularized_evolution", max_length=80, description="Strategy that searches among the subnets.")
+    scores: int = Field(200, ge=2, le=20_000, description="Subnets scored with the shared weights.")
+
+
+@dataclass(frozen=True)
+class Item:
+    """One network to be trained alone.
+
+    Attributes:
+        architecture: what.
+        pair: number of the pair, from 1.
+        derived: of the method; else its random partner.
+        replicate: how often it was trained before.
+        why: for people.
+    """
+
+    architecture: Architecture
+    pair: int
+    derived: bool
+    replicate: int
+    why: str
+
+
+class SupernetMethod(Strategy):
+    """A weight-sharing method, as the conductor sees it; what it trains is its `learner`.
+
+    Attributes:
+        searches: subnets are searched by inherited accuracy; otherwise the learner says what is derived.
+        measures: it needs the latency of operations on the worker's device.
+        mixes: it needs `SearchSpace.mixture`: all options side by side.
+        inherited: accuracy under shared weights by `Context.identity`, of the last score of each.
+    """
+
+    group: ClassVar[Group] = "sharing"
+    searches: ClassVar[bool] = False
+    measures: ClassVar[bool] = False
+    mixes: ClassVar[bool] = False
+    Options: ClassVar[type[BaseModel]] = SupernetOptions
+
+    def __init__(self, options: BaseModel, context: Context) -> None:
+        super().__init__(options, context)
+        self.stage: Literal["measure", "supernet", "score", "partners", "trials"] = (
+            "measure" if self.needs_latency() else "supernet"
+        )
+        self.flying: Launch | None = None
+        self.n_pieces = 0
+        self.latency: int | None = None
+        self.supernets: list[int] = []
+        self.found: list[Architecture] = []
+        self.inherited: dict[str, float] = {}
+        self._inner = Inner(options.search, options.scores, context) if self.searches else None  # type: ignore[attr-defined]
+        self._items: list[Item] = []
+        self._at = 0
+        self.partner_of: dict[int, int] = {}
+        self._trial_of: dict[tuple[int, int], int] = {}
+
+    # -- the torch side -------------------------------------------------------------------------
+    @classmethod
+    @abstractmethod
+    def learner(cls, setup: Setup) -> Learner:
+        """What trains; imported inside, in the child of a job."""
+
+    def needs_latency(self) -> bool:
+        """Whether operations are measured first."""
+        return self.measures
+
+    # -- pieces of work -------------------------------------------------------------------------
+    def launches(self) -> list[Launch]:
+        """The next piece of work; none while one is under way or trials are what is left."""
+        from engine.log import Launch
+
+        if self.flying is not None:
+            return []
+        payload: dict[str, Any] | None = None
+        kind: Literal["supernet", "score", "measure"] = "score"
+        why = ""
+        if self.stage == "measure":
+            kind, payload, why = "measure", {}, "latency of each operation on this worker's device"
+        elif self.stage == "supernet":
+            run = len(self.supernets) + 1
+            kind, payload = "supernet", {"epochs": self.options.epochs, "run": run, "start": self.options.start}
+            if self.latency is not None:
+                payload["latency"] = self.latency
+            why = f"supernet {run} of {self.options.runs}" if self.options.runs > 1 else "the supernet"
+        elif self.stage == "score":
+            payload, why = self._searching()
+        if payload is None and self.stage == "partners":
+            asked = self._unscored()
+            if asked:
+                payload = self._scores(asked)
+                why = f"{len(asked)} networks that are about to be trained alone"
+            else:
+                self.stage = "trials"
+        if payload is None:
+            return []
+        self.n_pieces += 1
+        seed = piece_seed(self.context.seed, int(payload.get("run", 1)))
+        self.flying = Launch(self.n_pieces, kind, {"seed": seed, **payload}, why)
+        return [self.flying]
+
+    def _searching(self) -> tuple[dict[str, Any] | None, str]:
+        """The next subnets of the search among them; (None, "") when it is over."""
+        assert self._inner is not None
+        asked = self._inner.ask(SCORED_AT_ONCE)
+        if asked:
+            return self._scores(asked), f"{len(asked)} subnets by {self.options.search.replace('_', ' ')}"
+        self.found = self._inner.ranked(RANKED)
+        self._pair()
+        return None, ""
+
+    def _scores(self, asked: Sequence[Architecture]) -> dict[str, Any]:
+        return {"supernet": self.supernets[-1], "architectures": [dict(a.choices) for a in asked]}
+
+    def told_piece(self, piece: int, report: Report) -> None:
+        """A piece is done.
+
+        Raises:
+            StrategyFailed: it failed; without it nothing goes on.
+        """
+        launch, self.flying = self.flying, None
+        if launch is None or launch.piece != piece:
+            raise StrategyFailed(f"{self.name}: a result for piece {piece}, which is not under way")
+        if report.failure is not None:
+            what = {"measure": "the operations could not be measured", "score": "the subnets could not be scored"}
+            raise StrategyFailed(f"{what.get(launch.kind, 'the supernet')}: {report.failure.message}")
+        if launch.kind == "measure":
+            self.latency, self.stage = piece, "supernet"
+        elif launch.kind == "supernet":
+            self.supernets.append(piece)
+            self._derived(report)
+            if len(self.supernets) >= self.options.runs:
+                self.stage = "score"
+                if not self.searches:
+                    self._pair()
+        else:
+            self._scored(launch, report)
+
+    def _derived(self, report: Report) -> None:
+        """What a supernet handed over: the last epoch's first, then what it would have been earlier."""
+        mine: list[Architecture] = []
+        for row in reversed(report.rows):
+            for choices in [*row.get("choices", ()), *([row["derived"]] if row.get("derived") else [])]:
+                try:
+                    mine.append(self.context.space.validate(choices))
+                except InvalidArchitecture as e:
+                    raise StrategyFailed(f"{self.name} derived what is no architecture of the space: {e}") from e
+        known = {self.context.identity(a) for a in self.found}
+        fresh: list[Architecture] = []
+        for a in mine:
+            if (identity := self.context.identity(a)) not in known:
+                known.add(identity)
+                fresh.append(a)
+        # the last of each run come before the earlier ones of any
+        n = len(self.supernets) - 1
+        self.found = [*self.found[:n], *fresh[:1], *self.found[n:], *fresh[1:]][:RANKED]
+
+    def _scored(self, launch: Launch, report: Report) -> None:
+        asked = [self.context.space.validate(c) for c in launch.payload["architectures"]]
+        for a, row in zip(asked, report.rows, strict=True):
+            if "accuracy" in row:
+                self.inherited[self.context.identity(a)] = float(row["accuracy"])
+        if self.stage == "score" and self._inner is not None:
+            self._inner.tell(report.rows)
+
+    # -- networks trained alone -----------------------------------------------------------------
+    def _pair(self) -> None:
+        """What is trained alone: derived networks within the limits, each beside a random one of its cost."""
+        self.stage = "partners"
+        number = max(1, self.context.budget.trials // (2 * (1 + self.options.repeats)))
+        good = [a for a in self.found if self.context.fresh(a)]
+        if not good:
+            why = self.context.why_not(self.found[0]) if self.found else "there is none"
+            raise StrategyFailed(f"{self.name}: no derived network can be trained alone: {why}")
+        taken = {self.context.identity(a) for a in good[:number]}
+        pairs = []
+        for i, a in enumerate(good[:number], start=1):
+            partner = self._partner(a, i, taken)
+            pairs.append((a, partner))
+            if partner is not None:
+                taken.add(self.context.identity(partner))
+        for replicate in range(self.options.repeats + 1):
+            for i, (a, partner) in enumerate(pairs, start=1):
+                again = f", again (seed {replicate + 1})" if replicate else ""
+                self._items.append(Item(a, i, True, replicate, self._why(a, i) + again))
+                if partner is not None:
+                    cost = f"{self._macs(partner) / 1e6:.2f} M multiply-adds beside {self._macs(a) / 1e6:.2f} M"
+                    self._items.append(Item(partner, i, False, replicate, f"random partner: {cost}{again}"))
+
+    def _why(self, a: Architecture, place: int) -> str:
+        accuracy = self.inherited.get(self.context.identity(a))
+        if accuracy is not None and self.searches:
+            return f"number {place} by shared weights: {100 * accuracy:.1f} % there"
+        return "derived" if place == 1 else f"derived, number {place}"
+
+    def _macs(self, a: Architecture) -> float:
+        return float(self.context.costs(a)["n_macs"])
+
+    def _partner(self, a: Architecture, pair: int, taken: set[str]) -> Architecture | None:
+        """A random network of the same cost: the first within `SAME_COST`, else the nearest of those looked at."""
+        rng = np.random.default_rng([self.context.seed, 0x9A13, pair])
+        wanted, best, off = self._macs(a), None, float("inf")
+        for _ in range(PARTNERS):
+            other = self.context.space.sample(rng)
+            if self.context.identity(other) in taken or not self.context.fresh(other):
+                continue
+            gap = abs(self._macs(other) - wanted) / max(wanted, 1)
+            if gap < off:
+                best, off = other, gap
+            if gap <= SAME_COST:
+                break
+        return best
+
+    def _unscored(self) -> list[Architecture]:
+        """Of what is trained alone, what has no inherited accuracy yet."""
+        out: dict[str, Architecture] = {}
+        for item in self._items:
+            identity = self.context.identity(item.architecture)
+            if identity not in self.inherited:
+                out.setdefault(identity, item.architecture)
+        return list(out.values())[:SCORED_AT_ONCE]
+
+    def propose(self, number: int, rng: np.random.Generator) -> Proposal | Wait | Exhausted:
+        """The next network to be trained alone."""
+        if self.stage != "trials":
+            return Wait(self._waiting())
+        while self._at < len(self._items):
+            item = self._items[self._at]
+            self._at += 1
+            before = self._trial_of.get((item.pair, item.derived))
+            if item.replicate and before is None:  # it never became a trial
+                continue
+            if not item.replicate and not self.context.fresh(item.architecture):
+                continue  # somebody proposed it by hand meanwhile
+            n = len(self.context.history) + 1
+            if not item.replicate:
+                self._trial_of[item.pair, item.derived] = n
+                if not item.derived and (partner := self._trial_of.get((item.pair, True))) is not None:
+                    self.partner_of[n] = partner
+            beside = None if item.derived else self._trial_of.get((item.pair, True))
+            return Proposal(
+                item.architecture, replicate=item.replicate, why=item.why, by=self.name if item.derived else "random",
+                beside=beside,
+            )  # fmt: skip
+        return Exhausted("every derived network and its random partner were trained")
+
+    def _waiting(self) -> str:
+        what = {"measure": "operations are being measured", "supernet": "the supernet is being trained"}
+        return what.get(self.stage, "subnets are being scored with the shared weights")
+
+    # -- about it -------------------------------------------------------------------------------
+    @classmethod
+    def supports(cls, space: SearchSpace, objectives: Sequence[Objective]) -> str | None:
+        """Spaces whose networks share parts; mixtures where the method weighs options against each other."""
+        if reason := space.unavailable.get("supernet"):
+            return reason
+        return space.unavailable.get("mixture") if cls.mixes else None
+
+    @classmethod
+    def sentence(cls, options: BaseModel, budget: Budget) -> str:
+        """What it will do with this budget."""
+        o: Any = options
+        pairs = max(1, budget.trials // (2 * (1 + o.repeats)))
+        what = "one supernet" if o.runs == 1 else f"{o.runs} supernets"
+        text = f"trains {what} for {o.epochs} epochs"
+        if cls.searches:
+            text += f", scores {o.scores:,} subnets with its weights"
+        trained = "the best network" if pairs == 1 else f"up to {pairs} networks"
+        return f"{text}, then trains {trained} alone, each beside a random one of the same cost"
+
+    def relive(self, entries: Sequence[Entry]) -> None:
+        """Goes through the pieces of the log again: what a snapshot does not repeat."""
+        from engine.log import PieceDone
+
+        for entry in entries:
+            if isinstance(entry, PieceDone):
+                self.launches()
+                self.told_piece(entry.piece, entry.report)
+
+    def state(self) -> dict[str, Any]:
+        """How far the trials are; the rest follows from the log."""
+        trials = [[pair, derived, n] for (pair, derived), n in self._trial_of.items()]
+        return {**super().state(), "at": self._at, "trials": trials, "launched": self.n_pieces,
+                "stage": self.stage}  # fmt: skip
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        """Takes up a state, after `relive`."""
+        super().load(state)
+        self._at = int(state["at"])
+        self._trial_of = {(int(p), bool(d)): int(n) for p, d, n in state["trials"]}
+        for (pair, derived), n in self._trial_of.items():
+            if not derived and (partner := self._trial_of.get((pair, True))) is not None:
+                self.partner_of[n] = partner
+        if self.n_pieces < int(state["launched"]):
+            self.launches()
+        self.stage = state["stage"]
+
+
+def piece_seed(seed: int, run: int) -> int:
+    """Seed of the pieces of a run, below 2**31."""
+    return int(np.random.SeedSequence([seed, 0x5E7, run]).generate_state(1)[0]) >> 1

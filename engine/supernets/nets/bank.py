@@ -1,0 +1,142 @@
+"""A bank of weights: every operation that a space's networks have at a place, once, found by name and arguments."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from engine.network.build import initialize, make_block
+from engine.network.operations import module_path
+from engine.network.plan import NetworkPlan, Node
+
+#: one operation at one place: (name of the weights, operation, arguments as JSON)
+Key = tuple[str, str, str]
+Block = Callable[..., Tensor]
+
+
+def key_of(name: str, node: Node) -> Key:
+    """Nodes with the same name, operation and arguments share their weights."""
+    return name, node.op, json.dumps(dict(node.args), sort_keys=True)
+
+
+class Bank(nn.Module):
+    """Weights of all networks of a space; a network is run by walking its plan over them.
+
+    An operation is made when it is first asked for, with initial weights from a seed of its own name, so that they do
+    not depend on the order of asking. What has neither weights nor state is shared by all places.
+
+    Args:
+        seed: of the initial weights.
+        device, layout: where the weights live, and how.
+        affine: whether batch norms learn scale and shift; gradient search leaves them out, since they would undo what
+            an architecture parameter scales (Liu et al. 2019, section 3.1.1).
+    """
+
+    def __init__(
+        self,
+        *,
+        seed: int,
+        device: torch.device | None = None,
+        layout: torch.memory_format = torch.contiguous_format,
+        affine: bool = True,
+    ) -> None:
+        super().__init__()
+        self.seed, self.device, self.layout, self.affine = seed, device or torch.device("cpu"), layout, affine
+        self.blocks = nn.ModuleList()
+        self._keys: dict[Key, int] = {}
+        self._plain: dict[tuple[str, str], nn.Module] = {}  # without weights: no part of the state
+
+    def block(self, name: str, node: Node) -> nn.Module:
+        """The operation of a node, under the name of its weights."""
+        key = key_of(name, node)
+        if key in self._keys:
+            return self.blocks[self._keys[key]]
+        plain = key[1:]
+        if plain in self._plain:
+            return self._plain[plain]
+        made = self._make(key, node)
+        if not any(True for _ in (*made.parameters(), *made.buffers())):
+            self._plain[plain] = made.train(self.training)
+            return made
+        self._keys[key] = len(self.blocks)
+        self.blocks.append(made.train(self.training))
+        return made
+
+    def _make(self, key: Key, node: Node) -> nn.Module:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(zlib.crc32(repr(key).encode()) + (self.seed << 32) & (1 << 63) - 1)
+            made = make_block(node)
+            initialize(made)
+        if not self.affine:
+            for module in made.modules():
+                if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.affine:
+                    module.weight.requires_grad_(False)
+                    module.bias.requires_grad_(False)
+        return made.to(self.device).to(memory_format=self.layout)
+
+    def train(self, mode: bool = True) -> Bank:
+        """Training or evaluation, of what has no weights, too (dropout)."""
+        super().train(mode)
+        for module in self._plain.values():
+            module.train(mode)
+        return self
+
+    # -- a network of the bank ----------------------------------------------------------------
+    def run(self, plan: NetworkPlan, x: Tensor, names: Mapping[str, str] | None = None) -> Tensor:
+        """Logits (B, n_outputs) of the network of a plan for a batch (B, *input_shape), under the shared weights.
+
+        Args:
+            plan: the network; auxiliary heads are left out.
+            x: the batch.
+            names: names of the weights by node, where they differ from the nodes' ids.
+        """
+        names = names or {}
+        nodes = plan.nodes
+        last = {source: i for i, node in enumerate(nodes) for source in node.inputs}
+        values: dict[str, Tensor] = {"input": x}
+        skipped = set(plan.auxiliary)
+        for i, node in enumerate(nodes):
+            if node.id not in skipped:
+                inputs = [values[source] for source in node.inputs]
+                x = values[node.id] = self.block(names.get(node.id, node.id), node)(*inputs)
+            for source in node.inputs:  # nobody reads it again
+                if last[source] == i:
+                    values.pop(source, None)
+        return x
+
+    def blocks_of(self, plan: NetworkPlan, names: Mapping[str, str] | None = None) -> list[nn.Module]:
+        """The operations with weights or state that a network uses, each once."""
+        names = names or {}
+        found = {id(m): m for m in (self.block(names.get(n.id, n.id), n) for n in plan.nodes)}
+        return [m for m in found.values() if any(True for _ in (*m.parameters(), *m.buffers()))]
+
+    def extract(self, plan: NetworkPlan, names: Mapping[str, str] | None = None) -> dict[str, Tensor]:
+        """State dict of the stand-alone network (`network.build.PlanNetwork`) with the shared weights: copies."""
+        names = names or {}
+        out: dict[str, Tensor] = {}
+        for node in plan.nodes:
+            prefix = ".".join(module_path(node))
+            for name, tensor in self.block(names.get(node.id, node.id), node).state_dict().items():
+                out[f"{prefix}.{name}"] = tensor.detach().clone(memory_format=torch.contiguous_format)
+        return out
+
+    # -- kept ---------------------------------------------------------------------------------
+    def keys(self) -> list[list[str]]:
+        """What the bank holds, in the order of its blocks: JSON for a checkpoint."""
+        return [list(key) for key in self._keys]
+
+    def hold(self, keys: Sequence[Sequence[str]]) -> None:
+        """Makes what a checkpoint holds, in its order. For an empty bank."""
+        for name, op, args in keys:
+            literal: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in json.loads(args).items()}
+            self.block(name, Node(name, op, literal, (), ()))
+
+    def named_weights(self) -> Iterator[tuple[str, Tensor]]:
+        """Parameters and buffers by place in the bank, e.g. `blocks.3.conv.weight`."""
+        yield from self.named_parameters()
+        yield from self.named_buffers()

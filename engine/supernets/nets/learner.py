@@ -1,0 +1,223 @@
+"""What trains a supernet: a learner takes steps, says what it would derive, and can be stopped and resumed anywhere."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from engine.architecture import Architecture
+from engine.spaces.base import SearchSpace
+from engine.supernets.nets.bank import Bank
+from engine.training.device import Setting
+from engine.training.inference import autocast
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What a learner is given.
+
+    Attributes:
+        space: bound to the data, restricted as the search wants it.
+        options: the method's.
+        device, setting: where and how it computes.
+        seed: of weights and of every draw.
+        epochs: it will be trained for.
+        samples: of the training split.
+        label_smoothing: of the search's recipe.
+        latency_ms: milliseconds of each option by table (of what `measure` measured on a worker's device), and under
+            `""` those of all that stands outside of the slots; {} = not measured.
+    """
+
+    space: SearchSpace
+    options: Any
+    device: torch.device
+    setting: Setting
+    seed: int
+    epochs: int
+    samples: int
+    label_smoothing: float = 0.0
+    latency_ms: Mapping[str, Sequence[float]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class At:
+    """Which step it is.
+
+    Attributes:
+        epoch: from 0.
+        step: of all, from 0.
+        rate: learning rate of the shared weights now.
+    """
+
+    epoch: int
+    step: int
+    rate: float
+
+
+#: samples (B, *input_shape) and classes (B,)
+Batch = tuple[Tensor, Tensor]
+
+
+class SharedSGD:
+    """SGD with momentum for weights of which a step uses some: the others keep weight and momentum as they are.
+
+    Args:
+        momentum, weight_decay: Sutskever et al. 2013's form, as torch's; the decay is part of the gradient.
+        clip: largest norm of the gradient of a step; 0 = no clipping.
+    """
+
+    def __init__(self, *, momentum: float = 0.9, weight_decay: float = 3e-4, clip: float = 5.0) -> None:
+        self.momentum, self.weight_decay, self.clip = momentum, weight_decay, clip
+        self.buffers: dict[Tensor, Tensor] = {}
+
+    @torch.no_grad()
+    def step(self, parameters: Iterable[Tensor], rate: float) -> None:
+        """One step for all parameters that have a gradient; takes the gradients away."""
+        params = [p for p in parameters if p.grad is not None]
+        if not params:
+            return
+        grads: list[Tensor] = [p.grad for p in params if p.grad is not None]
+        if self.clip:
+            torch.nn.utils.clip_grad_norm_(params, self.clip)
+        if self.weight_decay:
+            torch._foreach_add_(grads, params, alpha=self.weight_decay)
+        held = []
+        for p in params:
+            if p not in self.buffers:
+                self.buffers[p] = torch.zeros_like(p)
+            held.append(self.buffers[p])
+        torch._foreach_mul_(held, self.momentum)
+        torch._foreach_add_(held, grads)
+        torch._foreach_add_(params, held, alpha=-rate)
+        for p in params:
+            p.grad = None
+
+
+class Learner(ABC):
+    """Trains the supernet of one space by one method.
+
+    Every draw of a step comes from (seed, step), so that a resumed training needs no state of a generator; dropout
+    draws from torch's global generator, which the training keeps.
+
+    Attributes:
+        halves: it needs a second batch each step: the training split is halved then, and the validation split stays
+            untouched (Liu et al. 2019, section 3: the bilevel problem).
+        bank: the shared weights.
+        sgd: their optimizer.
+    """
+
+    halves: ClassVar[bool] = False
+
+    def __init__(self, setup: Setup, *, affine: bool = True) -> None:
+        self.setup, self.space, self.options = setup, setup.space, setup.options
+        self.bank = self.make_bank(affine)
+        o = setup.options
+        self.sgd = SharedSGD(momentum=o.momentum, weight_decay=o.weight_decay, clip=o.clip)
+
+    def make_bank(self, affine: bool) -> Bank:
+        """An empty bank for this setup."""
+        s = self.setup
+        return Bank(seed=s.seed, device=s.device, layout=s.setting.memory_format, affine=affine)
+
+    @property
+    def steps(self) -> int:
+        """Steps of an epoch: batches of the half that the shared weights are trained on."""
+        n = self.setup.samples
+        return len(batches_of(n - n // 2 if self.halves else n, self.options.batch_size))
+
+    # -- trained ------------------------------------------------------------------------------
+    @abstractmethod
+    def step(self, at: At, train: Batch, held: Batch | None) -> dict[str, Tensor]:
+        """One step.
+
+        Args:
+            at: which.
+            train: for the shared weights.
+            held: for what chooses among architectures, from the other half; None unless `halves`.
+
+        Returns:
+            Values to average over the epoch, still on the device: "loss" at least.
+        """
+
+    def begin_epoch(self, epoch: int) -> None:  # noqa: B027 - optional hook
+        """Before the first step of an epoch (from 0)."""
+
+    def end_epoch(self, epoch: int) -> None:  # noqa: B027 - optional hook
+        """After its last step, before it is measured and kept."""
+
+    def stop_reason(self) -> str:
+        """Why training should end here, after an epoch; "" = it goes on."""
+        return ""
+
+    # -- asked --------------------------------------------------------------------------------
+    @abstractmethod
+    def paths(self, n: int, rng: np.random.Generator) -> list[Architecture]:
+        """`n` architectures as the method would choose them now: the supernet is measured on them."""
+
+    @abstractmethod
+    def derived(self) -> list[Architecture]:
+        """What it would hand over now, the best first; [] where a search among subnets decides that."""
+
+    def views(self) -> dict[str, Any]:
+        """JSON of one epoch for the page; known names are listed at `engine.supernets.epochs`."""
+        return {}
+
+    def loss(self, logits: Tensor, y: Tensor) -> Tensor:
+        """Cross-entropy with the recipe's label smoothing, in float32."""
+        return F.cross_entropy(logits.float(), y, label_smoothing=self.setup.label_smoothing)
+
+    def rng(self, step: int, purpose: int = 0) -> np.random.Generator:
+        """The generator of a step."""
+        return np.random.default_rng([self.setup.seed, 0x57E9, purpose, step])
+
+    def run(self, architecture: Architecture, x: Tensor) -> Tensor:
+        """Logits of one subnet under the shared weights, in the mode the bank is in."""
+        with autocast(self.setup.device, self.setup.setting):
+            plan = self.space.planned(architecture)
+            return self.bank.run(plan, x, self.space.weight_names(architecture))
+
+    def descend(self, loss: Tensor, rate: float) -> None:
+        """One step of the shared weights along a loss."""
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.sgd.step(self.bank.parameters(), rate)
+
+    # -- kept ---------------------------------------------------------------------------------
+    def tensors(self) -> dict[str, Tensor]:
+        """Everything trained, by name, for a checkpoint; subclasses add architecture parameters and optimizers."""
+        out = {f"bank.{n}": t for n, t in self.bank.named_weights()}
+        for name, p in self.bank.named_parameters():
+            if p in self.sgd.buffers:
+                out[f"momentum.{name}"] = self.sgd.buffers[p]
+        return out
+
+    def about(self) -> dict[str, Any]:
+        """JSON beside `tensors`."""
+        return {"keys": self.bank.keys()}
+
+    def restore(self, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> None:
+        """Takes over what `tensors` and `about` gave, bit for bit; of a learner that has taken no step."""
+        self.bank.hold(about["keys"])
+        with torch.no_grad():
+            for name, t in self.bank.named_weights():
+                t.copy_(tensors[f"bank.{name}"])
+            for name, p in self.bank.named_parameters():
+                if (buffer := tensors.get(f"momentum.{name}")) is not None:
+                    self.sgd.buffers[p] = torch.empty_like(p).copy_(buffer)
+
+
+def cosine(step: int, steps: int, high: float, low: float) -> float:
+    """Learning rate of a step: half a cosine from `high` to `low` (Loshchilov & Hutter 2017, equation 5)."""
+    return low + (high - low) * 0.5 * (1 + math.cos(math.pi * step / max(1, steps)))
+
+
+def batches_of(n: int, size: int) -> list[tuple[int, int]]:
+    """Bounds of an epoch's batches; a last one of a single sample has no variance for a batch norm and is left out."""
+    return [(i, min(i + size, n)) for i in range(0, n, size) if n - i > 1 or n == 1]

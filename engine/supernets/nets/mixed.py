@@ -1,0 +1,142 @@
+"""A supernet of mixtures: architecture parameters (alphas) weigh the options that stand side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from engine.architecture import Architecture
+from engine.supernets.epochs import rounded, skip_share
+from engine.supernets.mixture import Mixture
+from engine.supernets.nets.learner import At, Batch, Learner, Setup
+from engine.supernets.nets.network import Gate, MixtureNetwork
+from engine.training.inference import autocast
+
+#: standard deviation of fresh architecture parameters (Liu et al. 2019's code: 1e-3)
+ALPHA_STD = 1e-3
+
+
+class MixedLearner(Learner):
+    """Weights and architecture parameters in turn, each on its half of the training split.
+
+    Attributes:
+        mixture: what stands side by side now.
+        network: runs it.
+        alphas: (options,) by table, leaves.
+        adam: the architecture parameters' optimizer.
+    """
+
+    halves: ClassVar[bool] = True
+
+    def __init__(self, setup: Setup) -> None:
+        super().__init__(setup, affine=False)
+        self.mixture = self.make_mixture()
+        self.network = MixtureNetwork(self.mixture, self.bank)
+        generator = torch.Generator().manual_seed(setup.seed)
+        self.alphas = {
+            t.name: (ALPHA_STD * torch.randn(len(t.options), generator=generator)).to(setup.device).requires_grad_()
+            for t in self.mixture.tables
+        }
+        o = setup.options
+        self.adam = torch.optim.Adam(
+            list(self.alphas.values()), lr=o.alpha_rate, betas=(0.5, 0.999), weight_decay=o.alpha_decay
+        )
+
+    def make_mixture(self) -> Mixture:
+        """What stands side by side at the start."""
+        return self.space.mixture(norm_pools=True)
+
+    # -- gates --------------------------------------------------------------------------------
+    def probabilities(self) -> dict[str, Tensor]:
+        """(options,) by table: what the alphas say."""
+        return {name: torch.softmax(a, dim=0) for name, a in self.alphas.items()}
+
+    def gates(self, at: At) -> dict[str, Gate]:
+        """Gates of one forward pass: all options, weighted."""
+        return {name: (range(len(p)), p) for name, p in self.probabilities().items()}
+
+    def forward(self, x: Tensor, gates: Mapping[str, Gate]) -> Tensor:
+        """Logits of the mixture."""
+        with autocast(self.setup.device, self.setup.setting):
+            return self.network(x, gates)
+
+    # -- steps --------------------------------------------------------------------------------
+    def step(self, at: At, train: Batch, held: Batch | None) -> dict[str, Tensor]:
+        """Architecture first, then weights (Liu et al. 2019, Algorithm 1)."""
+        assert held is not None
+        held_loss = self.architecture_step(at, train, held)
+        x, y = train
+        loss = self.loss(self.forward(x, self.gates(at)), y)
+        self.descend(loss, at.rate)
+        return {"loss": loss.detach(), "held_loss": held_loss}
+
+    def architecture_step(self, at: At, train: Batch, held: Batch) -> Tensor:
+        """One step of the alphas on the held half, the weights as they are (first order: xi = 0)."""
+        x, y = held
+        loss = self.loss(self.forward(x, self.gates(at)), y)
+        self.descend_alphas(loss)
+        return loss.detach()
+
+    def descend_alphas(self, loss: Tensor) -> None:
+        """One step of the alphas; gradients that reached the weights are thrown away."""
+        names, alphas = zip(*self.alphas.items(), strict=True)
+        grads = torch.autograd.grad(loss, alphas, allow_unused=True)
+        for a, g in zip(alphas, grads, strict=True):
+            a.grad = torch.zeros_like(a) if g is None else g
+        self.adam.step()
+        self.adam.zero_grad(set_to_none=True)
+
+    # -- asked --------------------------------------------------------------------------------
+    def strengths(self) -> dict[str, dict[Any, float]]:
+        """Probability of each option by table."""
+        with torch.no_grad():
+            rows = {name: p.detach().cpu().tolist() for name, p in self.probabilities().items()}
+        return {t.name: dict(zip(t.options, rows[t.name], strict=True)) for t in self.mixture.tables}
+
+    def derived(self) -> list[Architecture]:
+        """The genotype of this epoch."""
+        return [self.space.derive(self.strengths())]
+
+    def paths(self, n: int, rng: np.random.Generator) -> list[Architecture]:
+        """What is derived now: one network, whatever `n`."""
+        return self.derived()
+
+    def views(self) -> dict[str, Any]:
+        """Probabilities, and the share of skip connections of the derived architecture."""
+        derived = self.derived()[0]
+        offered = {d.name: d.options for d in self.space.decisions(derived)}
+        share = skip_share(derived.choices, offered)
+        out: dict[str, Any] = {"tables": rounded(self.strengths())}
+        return out if share is None else {**out, "skips": share}
+
+    # -- kept ---------------------------------------------------------------------------------
+    def tensors(self) -> dict[str, Tensor]:
+        """The alphas and the state of their Adam beside the weights."""
+        out = super().tensors() | {f"alpha.{n}": a for n, a in self.alphas.items()}
+        for name, a in self.alphas.items():
+            for what, value in self.adam.state.get(a, {}).items():
+                out[f"adam.{what}.{name}"] = value
+        return out
+
+    def restore(self, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> None:
+        """Takes over alphas and Adam, too."""
+        # the options of all slots were made at once, in the order a checkpoint has them
+        with torch.no_grad():
+            for name, t in self.bank.named_weights():
+                t.copy_(tensors[f"bank.{name}"])
+            for name, p in self.bank.named_parameters():
+                if (buffer := tensors.get(f"momentum.{name}")) is not None:
+                    self.sgd.buffers[p] = torch.empty_like(p).copy_(buffer)
+            for name, a in self.alphas.items():
+                a.copy_(tensors[f"alpha.{name}"])
+                state = {
+                    what: tensors[f"adam.{what}.{name}"].clone()
+                    for what in ("step", "exp_avg", "exp_avg_sq")
+                    if f"adam.{what}.{name}" in tensors
+                }
+                if state:
+                    self.adam.state[a] = {k: v if k == "step" else v.to(a.device) for k, v in state.items()}

@@ -1,0 +1,104 @@
+"""Measures subnets under the weights of their supernet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from engine.architecture import Architecture
+from engine.supernets.nets.learner import Learner
+from engine.training.inference import Scores, scores
+from engine.training.loop import DeviceData
+
+_BatchNorm = nn.modules.batchnorm._BatchNorm
+#: samples of one pass while statistics are taken
+PASS = 256
+
+
+def norms(modules: Iterable[nn.Module]) -> list[_BatchNorm]:
+    """The batch norms in these modules."""
+    return [m for module in modules for m in module.modules() if isinstance(m, _BatchNorm)]
+
+
+@contextmanager
+def by_batch(found: list[_BatchNorm]) -> Iterator[None]:
+    """Batch norms use the statistics of the batch and keep their running ones as they are."""
+    before = [(m, m.training, m.momentum) for m in found]
+    for m in found:
+        m.training, m.momentum = True, 0.0
+    try:
+        yield
+    finally:
+        for m, training, momentum in before:
+            m.training, m.momentum = training, momentum
+
+
+class Judge:
+    """Scores subnets of a learner on the validation split.
+
+    Args:
+        learner: trained.
+        data: on the device.
+        samples: of the training split, from which the batch norms of each subnet take their statistics anew (Guo et
+            al. 2020, section 3.4: those of the supernet are a mixture over all its paths).
+    """
+
+    def __init__(self, learner: Learner, data: DeviceData, samples: int) -> None:
+        self.learner, self.data = learner, data
+        self.seen = data.augmentation.plain(min(samples, len(data.train_y)))
+
+    def score(self, architecture: Architecture) -> Scores:
+        """Accuracy and loss on the whole validation split, with statistics of its own in every batch norm."""
+        learner = self.learner
+        learner.bank.eval()
+        names = learner.space.weight_names(architecture)
+        found = norms(learner.bank.blocks_of(learner.space.planned(architecture), names))
+        self._recalibrate(architecture, found)
+        subnet = _Subnet(learner, architecture)
+        return scores(subnet, self.data.validation_x, self.data.validation_y, learner.setup.setting)
+
+    @torch.no_grad()
+    def _recalibrate(self, architecture: Architecture, found: list[_BatchNorm]) -> None:
+        if not found:
+            return
+        before = [m.momentum for m in found]
+        for m in found:
+            m.reset_running_stats()
+            m.momentum = None  # the mean over all passes
+            m.train()
+        try:
+            for start in range(0, len(self.seen), PASS):
+                self.learner.run(architecture, self.seen[start : start + PASS])
+        finally:
+            for m, momentum in zip(found, before, strict=True):
+                m.momentum = momentum
+                m.train(False)
+
+    @torch.no_grad()
+    def quick(self, architectures: list[Architecture], samples: int) -> float:
+        """Mean accuracy of these subnets on the first samples of the validation split, normalized by the batch."""
+        learner, data = self.learner, self.data
+        learner.bank.eval()
+        x, y = data.validation_x[:samples], data.validation_y[:samples]
+        right = []
+        for architecture in architectures:
+            plan, names = learner.space.planned(architecture), learner.space.weight_names(architecture)
+            with by_batch(norms(learner.bank.blocks_of(plan, names))):
+                right.append((learner.run(architecture, x).argmax(1) == y).float().mean())
+        learner.bank.train()
+        return float(torch.stack(right).mean()) if right else 0.0
+
+
+class _Subnet(nn.Module):
+    """A subnet as a module that `scores` can run; it owns no weights."""
+
+    def __init__(self, learner: Learner, architecture: Architecture) -> None:
+        super().__init__()
+        self._learner, self._architecture = learner, architecture
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits of a batch."""
+        return self._learner.run(self._architecture, x)

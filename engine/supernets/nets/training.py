@@ -1,0 +1,230 @@
+"""Trains a supernet: epochs, halves, checkpoints. What a step does is the learner's business."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from engine.config import Recipe
+from engine.errors import Interrupted
+from engine.evaluation.base import Emit, ShouldStop
+from engine.supernets.nets.learner import At, Batch, Learner, batches_of, cosine
+from engine.supernets.nets.scoring import Judge
+from engine.training import checkpoint
+from engine.training.augment import Draws, draw
+from engine.training.loop import REPORT_S, DeviceData, NotFinite
+from engine.training.seeds import stream
+
+#: subnets and validation samples that the accuracy of an epoch is measured on
+PATHS, SAMPLES = 8, 512
+CHECKPOINT_S = 30.0
+#: an order to end the training after this epoch and go on with what there is
+ENOUGH = "enough"
+
+
+@dataclass
+class Progress:
+    """How far it is. JSON-able.
+
+    Attributes:
+        epoch: epochs completed.
+        batch: batches done of the epoch after those.
+        rows: one an epoch, see `engine.supernets.epochs`.
+        sums: what the learner gave, summed over the batches of the current epoch.
+        seconds: spent, interruptions not counted.
+    """
+
+    epoch: int = 0
+    batch: int = 0
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    sums: dict[str, float] = field(default_factory=dict)
+    seconds: float = 0.0
+
+
+class SupernetTrainer:
+    """Trains one supernet; resumed from a checkpoint, inside an epoch or not, it goes on bit for bit.
+
+    Args:
+        learner: fresh.
+        data: on the device.
+        recipe: of the search: its augmentation.
+        identity: what a checkpoint must agree with to be resumed here.
+    """
+
+    def __init__(self, learner: Learner, data: DeviceData, recipe: Recipe, identity: Mapping[str, Any]) -> None:
+        self.learner, self.data, self.recipe, self.identity = learner, data, recipe, dict(identity)
+        self.seed, self.device = learner.setup.seed, learner.setup.device
+        self.progress = Progress()
+        self.size = learner.options.batch_size
+        n = len(data.train_y)
+        self.halves: tuple[Tensor, Tensor | None] = (torch.arange(n, device=self.device), None)
+        if learner.halves:
+            generator = torch.Generator().manual_seed(stream(self.seed, 0, "halves"))
+            order = torch.randperm(n, generator=generator).to(self.device)
+            self.halves = (order[: n - n // 2], order[n - n // 2 :])
+        self.batches = batches_of(len(self.halves[0]), self.size)
+        torch.manual_seed(stream(self.seed, 0, "supernet dropout"))
+
+    def run(self, emit: Emit, should_stop: ShouldStop, path: Path | None = None) -> str:
+        """Trains to the end. Returns why it ended before its last epoch, "" if it did not.
+
+        Raises:
+            NotFinite: the loss is NaN or infinite.
+            Interrupted: `should_stop` gave a reason other than "enough"; the checkpoint is written.
+        """
+        p, epochs = self.progress, self.learner.setup.epochs
+        self._begun, self._saved = time.perf_counter() - p.seconds, time.perf_counter()
+        reason = str(p.rows[-1].get("ended", "")) if p.rows else ""
+        while p.epoch < epochs and not reason:
+            speed, rate = self._epoch(emit, should_stop, path)
+            reason = self._measured(speed, rate, emit)
+            if not reason and should_stop() == ENOUGH:
+                reason = "ended by a person"
+                p.rows[-1]["ended"] = reason
+            if path is not None:
+                self._save(path, emit)
+        p.seconds = time.perf_counter() - self._begun
+        return reason
+
+    # -- an epoch -----------------------------------------------------------------------------
+    def _epoch(self, emit: Emit, should_stop: ShouldStop, path: Path | None) -> tuple[float, float]:
+        p, learner = self.progress, self.learner
+        count, epochs = len(self.batches), learner.setup.epochs
+        o = learner.options
+        if p.batch == 0:
+            learner.begin_epoch(p.epoch)
+            p.sums = {}
+        learner.bank.train()
+        train, held = self._draws(p.epoch)
+        sums = {name: torch.tensor(v, dtype=torch.float64, device=self.device) for name, v in p.sums.items()}
+        begun = reported = time.perf_counter()
+        done = at_report = 0
+        rate = o.learning_rate
+        for batch in range(p.batch, count):
+            order = should_stop()
+            if order not in (None, ENOUGH):
+                p.sums = {name: float(v) for name, v in sums.items()}
+                self._stop(str(order), emit, path)
+            step = p.epoch * count + batch
+            rate = cosine(step, epochs * count, o.learning_rate, o.learning_rate_end)
+            mine = self._batch(train, batch, self.halves[0])
+            other = None if held is None or self.halves[1] is None else self._held(held, batch)
+            for name, value in learner.step(At(p.epoch, step, rate), mine, other).items():
+                sums[name] = sums.get(name, 0) + value.detach().to(torch.float64)
+            p.batch = batch + 1
+            done += len(mine[1])
+            now = time.perf_counter()
+            if now - reported >= REPORT_S:
+                self._finite(sums)
+                speed = (done - at_report) / (now - reported)
+                emit({"kind": "batch", "epoch": p.epoch + 1, "epochs": epochs, "batch": batch + 1, "batches": count,
+                      "samples_per_s": speed})  # fmt: skip
+                reported, at_report = now, done
+                if path is not None and now - self._saved >= CHECKPOINT_S:
+                    p.sums = {name: float(v) for name, v in sums.items()}
+                    self._save(path, emit)
+        self._finite(sums)
+        p.sums = {name: float(v) for name, v in sums.items()}
+        return done / max(1e-9, time.perf_counter() - begun), rate
+
+    def _measured(self, speed: float, rate: float, emit: Emit) -> str:
+        """Ends an epoch: what it was like. Returns why training ends here, "" = it goes on."""
+        p, learner = self.progress, self.learner
+        learner.end_epoch(p.epoch)
+        rng = learner.rng(p.epoch, purpose=1)
+        judge = Judge(learner, self.data, 0)
+        means = {name: v / len(self.batches) for name, v in p.sums.items()}
+        reason = learner.stop_reason()
+        row: dict[str, Any] = {
+            "epoch": p.epoch + 1,
+            "accuracy": judge.quick(learner.paths(PATHS, rng), SAMPLES),
+            "train_loss": means.pop("loss"),
+            "samples_per_s": speed,
+            "learning_rate": rate,
+            **means,
+            **learner.views(),
+        }
+        if reason:
+            row["ended"] = reason
+        if derived := learner.derived():
+            row["derived"] = dict(derived[0].choices)
+        p.rows.append(row)
+        p.epoch, p.batch, p.sums = p.epoch + 1, 0, {}
+        emit({"kind": "epoch", "epochs": learner.setup.epochs, **row})
+        return reason
+
+    # -- batches ------------------------------------------------------------------------------
+    def _draws(self, epoch: int) -> tuple[Draws, Draws | None]:
+        """Order and augmentation of an epoch, for both halves."""
+        out: list[Draws | None] = []
+        for half, what in zip(self.halves, ("supernet", "held"), strict=True):
+            if half is None:
+                out.append(None)
+                continue
+            seed = stream(self.seed, 0, what, epoch)
+            drawn = draw(len(half), self.data.shape, self.recipe, seed, self.device)
+            out.append(replace(drawn, order=half[drawn.order]))
+        assert out[0] is not None
+        return out[0], out[1]
+
+    def _batch(self, draws: Draws, batch: int, half: Tensor) -> Batch:
+        start, stop = self.batches[batch]
+        return self._cut(draws, start, stop)
+
+    def _held(self, draws: Draws, batch: int) -> Batch:
+        """The batch of the other half; it begins again where that half has fewer."""
+        bounds = batches_of(len(draws.order), self.size)
+        return self._cut(draws, *bounds[batch % len(bounds)])
+
+    def _cut(self, draws: Draws, start: int, stop: int) -> Batch:
+        return self.data.augmentation.batch(draws, start, stop), self.data.train_y[draws.order[start:stop]]
+
+    # -- interruptions ------------------------------------------------------------------------
+    def _finite(self, sums: Mapping[str, Tensor]) -> None:
+        for name, value in sums.items():
+            if not math.isfinite(float(value)):
+                raise NotFinite(f"the supernet's {name} is not finite in epoch {self.progress.epoch + 1}")
+
+    def _stop(self, reason: str, emit: Emit, path: Path | None) -> None:
+        if path is not None:
+            self._save(path, emit)
+        raise Interrupted(reason)
+
+    def _save(self, path: Path, emit: Emit) -> None:
+        p = self.progress
+        p.seconds = time.perf_counter() - self._begun
+        generators = {"generator.cpu": torch.get_rng_state()}
+        if self.device.type == "cuda":
+            generators["generator.cuda"] = torch.cuda.get_rng_state(self.device)
+        about = {
+            "identity": self.identity,
+            "setting": self.learner.setup.setting.model_dump(),
+            "progress": asdict(p),
+            "learner": self.learner.about(),
+        }
+        checkpoint.save(path, self.learner.tensors() | generators, about)
+        self._saved = time.perf_counter()
+        emit({"kind": "checkpoint", "path": str(path), "epoch": p.epoch, "batch": p.batch})
+
+    def restore(self, path: Path) -> None:
+        """Takes over a checkpoint of this very training.
+
+        Raises:
+            checkpoint.CheckpointError: missing, damaged, or of another training.
+        """
+        tensors, about = checkpoint.load(path)
+        for what, wanted in self.identity.items():
+            checkpoint.expect(path, what, about["identity"].get(what), wanted)
+        checkpoint.expect(path, "the setting", about["setting"], self.learner.setup.setting.model_dump())
+        self.learner.restore(tensors, about["learner"])
+        self.progress = Progress(**about["progress"])
+        torch.set_rng_state(tensors["generator.cpu"])
+        if self.device.type == "cuda" and "generator.cuda" in tensors:
+            torch.cuda.set_rng_state(tensors["generator.cuda"], self.device)
