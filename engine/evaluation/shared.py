@@ -160,8 +160,9 @@ class Shared:
         options: Any = config.options("strategy")
         return Setup(
             space=self.session.space, options=options, device=choose_device(), setting=setting, seed=work.seed,
-            epochs=options.epochs, samples=self.session.spec.sizes["train"],
+            epochs=int(work.extra.get("epochs", options.epochs)), samples=self.session.spec.sizes["train"],
             label_smoothing=config.training.label_smoothing, latency_ms=work.extra.get("latency_ms") or {},
+            run=int(work.extra.get("run", 1)),
         )  # fmt: skip
 
     def _data(self, setting: Setting) -> Any:

@@ -137,6 +137,10 @@ class SupernetMethod(Strategy):
         """Whether operations are measured first."""
         return self.measures
 
+    def supernet_epochs(self) -> int:
+        """Epochs of one supernet, all stages together."""
+        return int(self.options.epochs)
+
     # -- pieces of work -------------------------------------------------------------------------
     def launches(self) -> list[Launch]:
         """The next piece of work; none while one is under way or trials are what is left."""
@@ -151,7 +155,7 @@ class SupernetMethod(Strategy):
             kind, payload, why = "measure", {}, "latency of each operation on this worker's device"
         elif self.stage == "supernet":
             run = len(self.supernets) + 1
-            kind, payload = "supernet", {"epochs": self.options.epochs, "run": run, "start": self.options.start}
+            kind, payload = "supernet", {"epochs": self.supernet_epochs(), "run": run, "start": self.options.start}
             if self.latency is not None:
                 payload["latency"] = self.latency
             why = f"supernet {run} of {self.options.runs}" if self.options.runs > 1 else "the supernet"

@@ -107,9 +107,9 @@ class Augmentation:
             out = torch.where(self._square(draws.cy[start:stop], draws.cx[start:stop]), self.blank, out)
         return out.contiguous(memory_format=self.layout)
 
-    def plain(self, n: int) -> Tensor:
-        """The first `n` samples as they are: (n, *shape)."""
-        out = self.x[:n]
+    def plain(self, which: int | Tensor) -> Tensor:
+        """The first so many samples, or those of these rows, as they are: (n, *shape)."""
+        out = self.x[:which] if isinstance(which, int) else self.x[which]
         if self.windows is not None:
             p = self.recipe.shift
             for axis, side in enumerate(self.shape[1:], start=2):

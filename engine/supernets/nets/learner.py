@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -29,7 +29,8 @@ class Setup:
         options: the method's.
         device, setting: where and how it computes.
         seed: of weights and of every draw.
-        epochs: it will be trained for.
+        epochs: it will be trained for (`SupernetMethod.supernet_epochs`).
+        run: which of the search's supernets it is, from 1.
         samples: of the training split.
         label_smoothing: of the search's recipe.
         latency_ms: milliseconds of each option by table (of what `measure` measured on a worker's device), and under
@@ -45,6 +46,7 @@ class Setup:
     samples: int
     label_smoothing: float = 0.0
     latency_ms: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    run: int = 1
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,8 @@ class At:
 
 #: samples (B, *input_shape) and classes (B,)
 Batch = tuple[Tensor, Tensor]
+#: the first so many samples of the held half in an order that is drawn once, as they are (no augmentation), in batches
+HeldOut = Callable[[int], Iterable[Batch]]
 
 
 class SharedSGD:
@@ -112,9 +116,11 @@ class Learner(ABC):
             untouched (Liu et al. 2019, section 3: the bilevel problem).
         bank: the shared weights.
         sgd: their optimizer.
+        held_out: the held half, for what looks at it between epochs; the training sets it where there are `halves`.
     """
 
     halves: ClassVar[bool] = False
+    held_out: HeldOut | None = None
 
     def __init__(self, setup: Setup, *, affine: bool = True) -> None:
         self.setup, self.space, self.options = setup, setup.space, setup.options
@@ -153,9 +159,17 @@ class Learner(ABC):
     def end_epoch(self, epoch: int) -> None:  # noqa: B027 - optional hook
         """After its last step, before it is measured and kept."""
 
-    def stop_reason(self) -> str:
-        """Why training should end here, after an epoch; "" = it goes on."""
+    def stop_reason(self, rows: Sequence[Mapping[str, Any]]) -> str:
+        """Why training should end here, after an epoch; "" = it goes on.
+
+        Args:
+            rows: of all epochs so far, see `engine.supernets.epochs`.
+        """
         return ""
+
+    def rate(self, step: int, steps: int) -> float:
+        """Learning rate of the shared weights at a step (from 0) of so many: one cosine over all of them."""
+        return cosine(step, steps, self.options.learning_rate, self.options.learning_rate_end)
 
     # -- asked --------------------------------------------------------------------------------
     @abstractmethod
@@ -171,8 +185,9 @@ class Learner(ABC):
         return {}
 
     def loss(self, logits: Tensor, y: Tensor) -> Tensor:
-        """Cross-entropy with the recipe's label smoothing, in float32."""
-        return F.cross_entropy(logits.float(), y, label_smoothing=self.setup.label_smoothing)
+        """Cross-entropy with the recipe's label smoothing, in float32 at least."""
+        exact = logits.to(torch.promote_types(logits.dtype, torch.float32))
+        return F.cross_entropy(exact, y, label_smoothing=self.setup.label_smoothing)
 
     def rng(self, step: int, purpose: int = 0) -> np.random.Generator:
         """The generator of a step."""

@@ -26,14 +26,14 @@ def norms(modules: Iterable[nn.Module]) -> list[_BatchNorm]:
 @contextmanager
 def by_batch(found: list[_BatchNorm]) -> Iterator[None]:
     """Batch norms use the statistics of the batch and keep their running ones as they are."""
-    before = [(m, m.training, m.momentum) for m in found]
+    before = [(m, m.training, m.track_running_stats) for m in found]
     for m in found:
-        m.training, m.momentum = True, 0.0
+        m.training, m.track_running_stats = True, False
     try:
         yield
     finally:
-        for m, training, momentum in before:
-            m.training, m.momentum = training, momentum
+        for m, training, tracking in before:
+            m.training, m.track_running_stats = training, tracking
 
 
 class Judge:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,8 @@ from torch import Tensor
 from engine.config import Recipe
 from engine.errors import Interrupted
 from engine.evaluation.base import Emit, ShouldStop
-from engine.supernets.nets.learner import At, Batch, Learner, batches_of, cosine
-from engine.supernets.nets.scoring import Judge
+from engine.supernets.nets.learner import At, Batch, Learner, batches_of
+from engine.supernets.nets.scoring import PASS, Judge
 from engine.training import checkpoint
 from engine.training.augment import Draws, draw
 from engine.training.loop import REPORT_S, DeviceData, NotFinite
@@ -69,6 +69,7 @@ class SupernetTrainer:
             generator = torch.Generator().manual_seed(stream(self.seed, 0, "halves"))
             order = torch.randperm(n, generator=generator).to(self.device)
             self.halves = (order[: n - n // 2], order[n - n // 2 :])
+            learner.held_out = self._held_out
         self.batches = batches_of(len(self.halves[0]), self.size)
         torch.manual_seed(stream(self.seed, 0, "supernet dropout"))
 
@@ -97,7 +98,6 @@ class SupernetTrainer:
     def _epoch(self, emit: Emit, should_stop: ShouldStop, path: Path | None) -> tuple[float, float]:
         p, learner = self.progress, self.learner
         count, epochs = len(self.batches), learner.setup.epochs
-        o = learner.options
         if p.batch == 0:
             learner.begin_epoch(p.epoch)
             p.sums = {}
@@ -106,14 +106,14 @@ class SupernetTrainer:
         sums = {name: torch.tensor(v, dtype=torch.float64, device=self.device) for name, v in p.sums.items()}
         begun = reported = time.perf_counter()
         done = at_report = 0
-        rate = o.learning_rate
+        rate = 0.0
         for batch in range(p.batch, count):
             order = should_stop()
             if order not in (None, ENOUGH):
                 p.sums = {name: float(v) for name, v in sums.items()}
                 self._stop(str(order), emit, path)
             step = p.epoch * count + batch
-            rate = cosine(step, epochs * count, o.learning_rate, o.learning_rate_end)
+            rate = learner.rate(step, epochs * count)
             mine = self._batch(train, batch, self.halves[0])
             other = None if held is None or self.halves[1] is None else self._held(held, batch)
             for name, value in learner.step(At(p.epoch, step, rate), mine, other).items():
@@ -141,7 +141,6 @@ class SupernetTrainer:
         rng = learner.rng(p.epoch, purpose=1)
         judge = Judge(learner, self.data, 0)
         means = {name: v / len(self.batches) for name, v in p.sums.items()}
-        reason = learner.stop_reason()
         row: dict[str, Any] = {
             "epoch": p.epoch + 1,
             "accuracy": judge.quick(learner.paths(PATHS, rng), SAMPLES),
@@ -151,11 +150,11 @@ class SupernetTrainer:
             **means,
             **learner.views(),
         }
-        if reason:
-            row["ended"] = reason
         if derived := learner.derived():
             row["derived"] = dict(derived[0].choices)
         p.rows.append(row)
+        if reason := learner.stop_reason(p.rows):
+            row["ended"] = reason
         p.epoch, p.batch, p.sums = p.epoch + 1, 0, {}
         emit({"kind": "epoch", "epochs": learner.setup.epochs, **row})
         return reason
@@ -182,6 +181,13 @@ class SupernetTrainer:
         """The batch of the other half; it begins again where that half has fewer."""
         bounds = batches_of(len(draws.order), self.size)
         return self._cut(draws, *bounds[batch % len(bounds)])
+
+    def _held_out(self, samples: int) -> Iterator[Batch]:
+        """See `HeldOut`."""
+        assert self.halves[1] is not None
+        rows = self.halves[1][:samples]
+        for start, stop in batches_of(len(rows), max(self.size, PASS)):
+            yield self.data.augmentation.plain(rows[start:stop]), self.data.train_y[rows[start:stop]]
 
     def _cut(self, draws: Draws, start: int, stop: int) -> Batch:
         return self.data.augmentation.batch(draws, start, stop), self.data.train_y[draws.order[start:stop]]
