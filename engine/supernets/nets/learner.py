@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from engine.architecture import Architecture
 from engine.spaces.base import SearchSpace
@@ -57,11 +57,13 @@ class At:
         epoch: from 0.
         step: of all, from 0.
         rate: learning rate of the shared weights now.
+        turn: which forward pass of the step draws: 0 that of the weights, 1 that of the architecture parameters.
     """
 
     epoch: int
     step: int
     rate: float
+    turn: int = 0
 
 
 #: samples (B, *input_shape) and classes (B,)
@@ -198,6 +200,10 @@ class Learner(ABC):
         with autocast(self.setup.device, self.setup.setting):
             plan = self.space.planned(architecture)
             return self.bank.run(plan, x, self.space.weight_names(architecture))
+
+    def blocks_of(self, architecture: Architecture) -> list[nn.Module]:
+        """The shared operations that `run` uses for it, each once."""
+        return self.bank.blocks_of(self.space.planned(architecture), self.space.weight_names(architecture))
 
     def descend(self, loss: Tensor, rate: float) -> None:
         """One step of the shared weights along a loss."""

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from engine.architecture import Architecture
+from engine.errors import CannotBuild
+from engine.spaces._shares import Strengths
 from engine.supernets.epochs import rounded, skip_share
 from engine.supernets.mixture import Mixture
 from engine.supernets.nets.learner import At, Batch, Learner, Setup
@@ -34,14 +37,14 @@ class MixedLearner(Learner):
 
     def __init__(self, setup: Setup) -> None:
         super().__init__(setup, affine=False)
-        self.mixture = self.make_mixture()
-        self.network = MixtureNetwork(self.mixture, self.bank)
-        generator = torch.Generator().manual_seed(setup.seed)
-        self.alphas = {
-            t.name: (ALPHA_STD * torch.randn(len(t.options), generator=generator)).to(setup.device).requires_grad_()
-            for t in self.mixture.tables
-        }
-        o = setup.options
+        self.begin(self.make_mixture(), setup.seed)
+
+    def begin(self, mixture: Mixture, seed: int) -> None:
+        """Fresh alphas and a fresh optimizer of theirs over what stands side by side from now on."""
+        self.mixture = mixture
+        self.network = self.make_network()
+        self.alphas = self.fresh_alphas(torch.Generator().manual_seed(seed))
+        o = self.options
         self.adam = torch.optim.Adam(
             list(self.alphas.values()), lr=o.alpha_rate, betas=(0.5, 0.999), weight_decay=o.alpha_decay
         )
@@ -50,13 +53,26 @@ class MixedLearner(Learner):
         """What stands side by side at the start."""
         return self.space.mixture(norm_pools=True)
 
+    def make_network(self) -> MixtureNetwork:
+        """What runs the mixture."""
+        return MixtureNetwork(self.mixture, self.bank)
+
+    def fresh_alphas(self, generator: torch.Generator) -> dict[str, Tensor]:
+        """Leaves by table; methods with other architecture parameters add them under names of their own."""
+        return {t.name: self.leaf(ALPHA_STD * torch.randn(len(t.options), generator=generator))
+                for t in self.mixture.tables}  # fmt: skip
+
+    def leaf(self, values: Tensor) -> Tensor:
+        """An architecture parameter with these values, on the device."""
+        return values.to(self.setup.device).requires_grad_()
+
     # -- gates --------------------------------------------------------------------------------
     def probabilities(self) -> dict[str, Tensor]:
         """(options,) by table: what the alphas say."""
-        return {name: torch.softmax(a, dim=0) for name, a in self.alphas.items()}
+        return {t.name: torch.softmax(self.alphas[t.name], dim=0) for t in self.mixture.tables}
 
     def gates(self, at: At) -> dict[str, Gate]:
-        """Gates of one forward pass: all options, weighted."""
+        """Gates of one forward pass: all options, weighted. Where they are drawn, from (seed, step, turn)."""
         return {name: (range(len(p)), p) for name, p in self.probabilities().items()}
 
     def forward(self, x: Tensor, gates: Mapping[str, Gate]) -> Tensor:
@@ -64,20 +80,55 @@ class MixedLearner(Learner):
         with autocast(self.setup.device, self.setup.setting):
             return self.network(x, gates)
 
+    def logits(self, x: Tensor, at: At) -> Tensor:
+        """One forward pass of a step, with gates of its own."""
+        return self.forward(x, self.gates(at))
+
+    def run(self, architecture: Architecture, x: Tensor) -> Tensor:
+        """Logits of one subnet as the mixture has it: with norms behind poolings and channels that pass by."""
+        return self.forward(x, self.one_hot(architecture))
+
+    def blocks_of(self, architecture: Architecture) -> list[nn.Module]:
+        """The shared operations of that subnet."""
+        return self.network.blocks_of(self.one_hot(architecture))
+
+    def one_hot(self, architecture: Architecture) -> dict[str, Gate]:
+        """Gates that compute just what an architecture takes.
+
+        Raises:
+            CannotBuild: it takes an option that no longer stands in the mixture.
+        """
+        chosen = self.space.chosen(architecture)
+        gates: dict[str, Gate] = {}
+        for table in self.mixture.tables:
+            if table.name not in chosen:
+                gates[table.name] = (), None
+            elif chosen[table.name] in table.options:
+                gates[table.name] = (table.options.index(chosen[table.name]),), None
+            else:
+                raise CannotBuild(f"{table.name}: {chosen[table.name]} was dropped from the supernet")
+        return gates
+
     # -- steps --------------------------------------------------------------------------------
     def step(self, at: At, train: Batch, held: Batch | None) -> dict[str, Tensor]:
         """Architecture first, then weights (Liu et al. 2019, Algorithm 1)."""
         assert held is not None
-        held_loss = self.architecture_step(at, train, held)
+        out = {}
+        if not self.frozen(at.epoch):
+            out["held_loss"] = self.architecture_step(at, train, held)
         x, y = train
-        loss = self.loss(self.forward(x, self.gates(at)), y)
+        loss = self.loss(self.logits(x, at), y)
         self.descend(loss, at.rate)
-        return {"loss": loss.detach(), "held_loss": held_loss}
+        return {"loss": loss.detach(), **out}
+
+    def frozen(self, epoch: int) -> bool:
+        """Whether the alphas stay as they are in an epoch (from 0), so that the weights get ahead."""
+        return False
 
     def architecture_step(self, at: At, train: Batch, held: Batch) -> Tensor:
         """One step of the alphas on the held half, the weights as they are (first order: xi = 0)."""
         x, y = held
-        loss = self.loss(self.forward(x, self.gates(at)), y)
+        loss = self.loss(self.logits(x, replace(at, turn=1)), y)
         self.descend_alphas(loss)
         return loss.detach()
 
@@ -97,9 +148,13 @@ class MixedLearner(Learner):
             rows = {name: p.detach().cpu().tolist() for name, p in self.probabilities().items()}
         return {t.name: dict(zip(t.options, rows[t.name], strict=True)) for t in self.mixture.tables}
 
+    def votes(self) -> Strengths:
+        """What speaks for each option when an architecture is derived."""
+        return self.strengths()
+
     def derived(self) -> list[Architecture]:
         """The genotype of this epoch."""
-        return [self.space.derive(self.strengths())]
+        return [self.space.derive(self.votes())]
 
     def paths(self, n: int, rng: np.random.Generator) -> list[Architecture]:
         """What is derived now: one network, whatever `n`."""

@@ -48,13 +48,16 @@ class MixtureNetwork:
             places[node.id] = i
         return steps, len(nodes)
 
-    def __call__(self, x: Tensor, gates: Mapping[str, Gate]) -> Tensor:
+    def __call__(self, x: Tensor, gates: Mapping[str, Gate], scales: Mapping[str, Tensor] | None = None) -> Tensor:
         """Logits (B, n_outputs) of a batch (B, *input_shape).
 
         Args:
             x: the batch.
-            gates: by table; what a table's gate leaves out is not computed.
+            gates: by table; what a table's gate leaves out is not computed, and where it names nothing the slot is
+                not there: zeros, the channels that would pass by included.
+            scales: factor of all that a slot gives, by table, () each; {} = 1 (PC-DARTS: normalized edges).
         """
+        scales = scales or {}
         values: dict[str, Tensor] = {"input": x}
         for i, part in enumerate(self.mixture.parts):
             if isinstance(part, Node):
@@ -63,15 +66,30 @@ class MixtureNetwork:
             else:
                 sources = (part.input,)
                 x = self._mixed(part, values[part.input], gates[part.table])
+                if part.table in scales:
+                    x = x * scales[part.table].to(x.dtype)
             values[part.id] = x
             for source in sources:
                 if self._last[source] == i:
                     values.pop(source, None)
         return x
 
+    def blocks_of(self, gates: Mapping[str, Gate]) -> list[nn.Module]:
+        """The operations with weights or state that these gates compute, each once."""
+        found = {id(m): m for m in self._blocks.values()}
+        for slot in self.mixture.slots:
+            options = self.mixture.by_name[slot.table].options
+            chains = [self._chains[slot.id][options[k]][0] for k in gates[slot.table][0]]
+            if chains and slot.bypass:
+                chains.append(self._bypass[slot.id][0])
+            found |= {id(m): m for steps in chains for m, _, _ in steps}
+        return [m for m in found.values() if any(True for _ in (*m.parameters(), *m.buffers()))]
+
     def _mixed(self, slot: Slot, x: Tensor, gate: Gate) -> Tensor:
         options = self.mixture.by_name[slot.table].options
         positions, weights = gate
+        if not positions:
+            return x.new_zeros(x.shape[0], *slot.shape)
         seen = x[:, : x.shape[1] // slot.partial] if slot.partial > 1 else x
         total: Tensor | None = None
         for k, position in enumerate(positions):

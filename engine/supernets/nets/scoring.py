@@ -54,8 +54,7 @@ class Judge:
         """Accuracy and loss on the whole validation split, with statistics of its own in every batch norm."""
         learner = self.learner
         learner.bank.eval()
-        names = learner.space.weight_names(architecture)
-        found = norms(learner.bank.blocks_of(learner.space.planned(architecture), names))
+        found = norms(learner.blocks_of(architecture))
         self._recalibrate(architecture, found)
         subnet = _Subnet(learner, architecture)
         return scores(subnet, self.data.validation_x, self.data.validation_y, learner.setup.setting)
@@ -85,8 +84,7 @@ class Judge:
         x, y = data.validation_x[:samples], data.validation_y[:samples]
         right = []
         for architecture in architectures:
-            plan, names = learner.space.planned(architecture), learner.space.weight_names(architecture)
-            with by_batch(norms(learner.bank.blocks_of(plan, names))):
+            with by_batch(norms(learner.blocks_of(architecture))):
                 right.append((learner.run(architecture, x).argmax(1) == y).float().mean())
         learner.bank.train()
         return float(torch.stack(right).mean()) if right else 0.0
