@@ -19,17 +19,17 @@ from engine.network.plan import Costs, NetworkPlan
 from engine.spaces._mobile import blocks as blocks
 from engine.spaces._mobile import writing as writing
 from engine.spaces._mobile.blocks import Place
-from engine.spaces._mobile.growth import MobileGrowth
+from engine.spaces._mobile.mixing import MobileMixing, option_words
 from engine.spaces._mobile.options import SKIP, MobileOptions, parse
 from engine.spaces._mobile.outline import outline
 from engine.spaces._mobile.presets import PRESETS
-from engine.spaces._offers import Capability, Preset
+from engine.spaces._offers import Preset
 from engine.spaces.base import Decision
 
 _WHAT = {"se": "squeeze-excite", "op": "operation"}
 
 
-class Mobile(MobileGrowth):
+class Mobile(MobileMixing):
     """Resize, stem, stages of MBConv blocks, head.
 
     Decisions: resolution; then for each stage its depth, width, activation, and for each block (or once for the stage)
@@ -45,9 +45,9 @@ class Mobile(MobileGrowth):
     summary: ClassVar[str] = "Stages of mobile blocks: depth, width, kernel, expansion, squeeze-excite, image size."
     reference: ClassVar[str] = "Howard et al. 2019, Searching for MobileNetV3; Cai et al. 2020, Once-for-All"
     Options: ClassVar[type[BaseModel]] = MobileOptions
-    unavailable: ClassVar[Mapping[Capability, str]] = {
-        "mixture": "options side by side are not written for this space yet ....",
-    }
+    caveat: ClassVar[str] = (
+        "options stand side by side where each stage has one width and one activation and all images one size"
+    )
     presets: ClassVar[tuple[Preset, ...]] = PRESETS
     notation: ClassVar[str] = writing.NOTATION
 
@@ -123,14 +123,6 @@ class Mobile(MobileGrowth):
         if not offered:
             return {}
         return {name: options[i] for (name, options), i in zip(offered.items(), rng.integers(self._sizes), strict=True)}
-
-    def _made(self, drawn: dict[str, Option], depths: dict[str, Option]) -> Architecture:
-        """The architecture of a value for every decision that can occur."""
-        drawn |= depths
-        items = [(d.name, drawn[d.name]) for d in self._process.first]
-        for stage in self._process.stages:
-            items += [(d.name, drawn[d.name]) for d in stage.decisions(stage.depth(drawn))]
-        return Architecture(self.name, tuple(items))
 
     # -- the network --------------------------------------------------------------------------
     def plan(self, arch: Architecture) -> NetworkPlan:
@@ -220,8 +212,10 @@ class Mobile(MobileGrowth):
         """ "5×5", "×6", "5×5 ×6 SE", "160 px"."""
         what = decision.rsplit("_", 1)[-1]
         if what == "op":
-            block = parse(str(option))
-            return SKIP if block is None else block.words
+            depth, text = option_words(str(option))
+            block = parse(text)
+            words = SKIP if block is None else block.words
+            return f"{depth} of {words}" if depth else words
         if what == "kernel":
             return f"{option}×{option}"
         if what == "expansion":

@@ -35,6 +35,14 @@ class MobileGrowth(SearchSpace):
         """All of an architecture, decided and settled things alike."""
         return self._process.settings(arch.choices)
 
+    def _made(self, drawn: dict[str, Option], depths: dict[str, Option]) -> Architecture:
+        """The architecture of a value for every decision that can occur."""
+        drawn |= depths
+        items = [(d.name, drawn[d.name]) for d in self._process.first]
+        for stage in self._process.stages:
+            items += [(d.name, drawn[d.name]) for d in stage.decisions(stage.depth(drawn))]
+        return Architecture(self.name, tuple(items))
+
     @staticmethod
     def _places(settings: Settings, shape: tuple[int, ...]) -> list[tuple[int, int, Place]]:
         """(stage, number in it, place) of each block, for the shape behind the stem."""

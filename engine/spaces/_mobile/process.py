@@ -64,11 +64,12 @@ class StageProcess:
             cast(int, said[f"{n}_width"]),
             cast(str, said[f"{n}_activation"]),
             self.stride,
-            tuple(self._block(said, prefix) for prefix in self.prefixes[: self.depth(choices)]),
+            tuple(self.block(said, prefix) for prefix in self.prefixes[: self.depth(choices)]),
         )
 
     @staticmethod
-    def _block(said: Choices, prefix: str) -> MBConv | None:
+    def block(said: Choices, prefix: str) -> MBConv | None:
+        """The block whose decisions begin with `prefix`; None = skipped."""
         if (text := said.get(f"{prefix}_op")) is not None:
             return _parse(str(text))
         return MBConv(
