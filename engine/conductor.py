@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from engine import snapshot
+from engine import snapshot, waits
 from engine.by_hand import ByHand
 from engine.errors import EngineError, StrategyFailed, named
 from engine.evaluation.base import Report
@@ -192,6 +192,7 @@ class Conductor:
                 self._ending = self._ending or Finish(f"time is up ({minutes:g} minutes)" if minutes else "time is up")
             case "extend":
                 self._budget += int(edit.payload["trials"])
+                self.strategy.budgeted(self._budget)
                 self._expect()
             case "cancel_trial":
                 self._cancel_trial(int(edit.payload["trial"]))
@@ -353,19 +354,7 @@ class Conductor:
 
     def waiting(self) -> list[dict[str, str]]:
         """What does not go on at this moment, and why."""
-        out: list[dict[str, str]] = []
-        if self.finish is not None:
-            return out
-        if self._paused:
-            out.append({"what": "the search", "why": "paused by a person"})
-        out += self._by_hand.words(paused=self._paused)
-        if self._wait:
-            out.append({"what": "the next trial", "why": self._wait})
-        n = len(self._paused_trials)
-        if n:
-            what = f"#{next(iter(self._paused_trials))}" if n == 1 else f"{n:,} trials"
-            out.append({"what": what, "why": "between rungs: more results decide whether they go on"})
-        return out
+        return waits.words(self)
 
     # -- kept ------------------------------------------------------------------------------------
     def keeps(self) -> frozenset[int]:

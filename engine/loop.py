@@ -188,7 +188,7 @@ class Pieces:
 
     def work(self, launch: Launch) -> Report:
         """The report of a piece; a failure of any kind comes back in it."""
-        extra = dict(launch.payload)
+        extra = {"piece": launch.piece, **launch.payload}
         checkpoint = None
         if launch.kind == "score":
             checkpoint = Path(self._done[extra["supernet"]].artifacts["supernet"])

@@ -14,6 +14,18 @@ if TYPE_CHECKING:
     from engine.config import SearchConfig
     from engine.data.spec import DataSpec
     from engine.experience import Experience
+    from engine.spaces.base import SearchSpace
+
+
+def refused(config: SearchConfig, space: SearchSpace) -> str | None:
+    """Why the strategy cannot serve a search, None where it can: the space, the objectives, or the evaluator."""
+    cls = catalog.get("strategy", config.strategy.name)
+    reason: str | None = cls.supports(space, config.objectives)
+    if reason is None and config.strategy.name in catalog.plugins("supernet"):
+        evaluator = catalog.get("evaluator", config.evaluator.name)
+        if evaluator.inline:
+            reason = f"it trains a supernet, and the evaluator {config.evaluator.name} trains nothing"
+    return reason
 
 
 def parts(
@@ -48,7 +60,7 @@ def parts(
         experience=experience,
     )
     strategy_class = catalog.get("strategy", config.strategy.name)
-    if (reason := strategy_class.supports(space, config.objectives)) is not None:
+    if (reason := refused(config, space)) is not None:
         raise InvalidConfig([(("strategy", "name"), reason)])
     strategy = strategy_class(config.options("strategy"), context)
     schedule_class = catalog.get("schedule", config.schedule.name)

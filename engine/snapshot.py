@@ -112,6 +112,7 @@ def put_back(
     c._last_failure = state["last_failure"]
     c.strategy.relive([told for at, told in enumerate(entries, start=1) if at not in ignored])
     c.strategy.load(state["strategy"])
+    c.strategy.budgeted(c._budget)
     if sorted(arrays) != state.get("arrays", []):
         raise EngineError(f"a snapshot with the arrays {state.get('arrays', [])} came with {sorted(arrays)}")
     c.strategy.load_arrays(arrays)

@@ -12,6 +12,7 @@ import errno
 import faulthandler
 import json
 import os
+import queue
 import signal
 import threading
 import time
@@ -34,24 +35,27 @@ PRELOAD = (
     "engine.training.loop",
     "engine.network.build",
     "engine.data.registry",
+    "engine.supernets.nets.training",
     "searches.child",
     "scipy.special",
     "scipy.optimize",
     "scipy.linalg",
     "scipy.stats",
 )
+#: how long a child that holds a supernet waits for the next piece of work on it
+STAY_S = 60.0
 _PR_SET_PDEATHSIG = 1
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def main(conn: Connection, job: Mapping[str, Any]) -> None:
-    """Runs one job and ends.
+    """Runs one job and ends; a child that holds a supernet waits for the next job of the same one before it ends.
 
     Args:
         conn: the child's end of the pipe.
         job: config, data_spec, kind, architecture (choices), fidelity, max_fidelity, seed, replicate, trial, folder,
             checkpoint, origin (weights to begin with: how, architecture, checkpoint), extra, report (of the search, for
-            a full training's card).
+            a full training's card), stay (wait for another job, of the same search, when this one has its report).
     """
     os.setsid()  # a group of its own: whatever it starts is killed with it
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -59,16 +63,21 @@ def main(conn: Connection, job: Mapping[str, Any]) -> None:
         signal.signal(sign, signal.SIG_IGN if sign == signal.SIGINT else signal.SIG_DFL)
     for name in SECRETS:
         os.environ.pop(name, None)
-    folder = Path(job["folder"])
-    with (folder / "fault.txt").open("w") as fault:
-        faulthandler.enable(fault)
-        pipe = Pipe(conn)
-        try:
-            last = _work(pipe, job)
-        except BaseException as e:  # everything is told, whatever a plug-in raises
-            last = _told(e)
-        pipe.send(last)
-        faulthandler.disable()
+    pipe = Pipe(conn)
+    held: dict[str, Any] = {}
+    following: Mapping[str, Any] | None = job
+    while following is not None:
+        job = following
+        with (Path(job["folder"]) / "fault.txt").open("w") as fault:
+            faulthandler.enable(fault)
+            try:
+                last = _work(pipe, job, held)
+            except BaseException as e:  # everything is told, whatever a plug-in raises
+                last = _told(e)
+            pipe.send(last)
+            faulthandler.disable()
+        stays = job.get("stay") and last["kind"] == "report" and last["report"]["failure"] is None
+        following = pipe.next_job(STAY_S) if stays else None
     # no interpreter shutdown: threads of numerical libraries may hang in it, and everything was said
     os._exit(0)
 
@@ -79,6 +88,7 @@ class Pipe:
     def __init__(self, conn: Connection) -> None:
         self._conn = conn
         self._stop: str | None = None
+        self._jobs: queue.Queue[Mapping[str, Any]] = queue.Queue()
         self._lock = threading.Lock()
         threading.Thread(target=self._listen, name="orders", daemon=True).start()
 
@@ -89,7 +99,17 @@ class Pipe:
             except (EOFError, OSError):  # the worker is gone
                 os.killpg(0, signal.SIGKILL)
             else:
-                self._stop = order["stop"]
+                if "job" in order:
+                    self._stop = None
+                    self._jobs.put(order["job"])
+                else:
+                    self._stop = order["stop"]
+
+    def next_job(self, timeout_s: float) -> Mapping[str, Any] | None:
+        """The next job, None if there is none within that time."""
+        with contextlib.suppress(queue.Empty):
+            return self._jobs.get(timeout=timeout_s)
+        return None
 
     def should_stop(self) -> str | None:
         """The reason to hand back, if the worker has given one."""
@@ -101,7 +121,8 @@ class Pipe:
             self._conn.send_bytes(json.dumps(message).encode())
 
 
-def _work(pipe: Pipe, job: Mapping[str, Any]) -> dict[str, Any]:
+def _work(pipe: Pipe, job: Mapping[str, Any], held: dict[str, Any]) -> dict[str, Any]:
+    """Does it in the session that is held, or in a new one."""
     from engine import catalog
     from engine.architecture import Architecture
     from engine.config import SearchConfig
@@ -131,7 +152,9 @@ def _work(pipe: Pipe, job: Mapping[str, Any]) -> dict[str, Any]:
         trial=job["trial"],
         extra=job["extra"],
     )
-    session = evaluator.open(config, data)
+    if "session" not in held:
+        held["session"] = evaluator.open(config, data)
+    session = held["session"]
     report = session.evaluate(work, pipe.send, pipe.should_stop)
     bundle = None
     if work.kind == "final" and report.failure is None:

@@ -22,6 +22,7 @@ from engine.data.spec import DataSpec
 from engine.evaluation.base import Report
 from searches import child
 from searches.draining import draining
+from searches.keptchildren import kept
 from searches.models import Job, Search
 from searches.retrying import persistently
 from searches.scratch import settings_folder
@@ -37,12 +38,15 @@ from searches.services.jobs import (
     job_handed_back,
     job_progress,
 )
+from searches.services.supernets import PIECES, piece_extra
 
 log = logging.getLogger(__name__)
 _context = multiprocessing.get_context("forkserver")
 _starting = threading.Lock()
 #: how often orders, deadlines and a drain are looked at
 TICK_S = 0.2
+#: pieces whose child stays for the next one
+STAYING = (Job.Kind.SUPERNET, Job.Kind.SCORE)
 #: longest traceback or fault report kept
 MAX_TEXT = 20_000
 
@@ -96,26 +100,57 @@ class ChildRun:
         self.last: dict[str, Any] | None = None
         self.conn: Connection | None = None
         self.checkpoint: str | None = None
-        self.flushed_at = self.saved_at = time.monotonic()
+        self.flushed_at = self.saved_at = self.heard_at = time.monotonic()
         self.stopped: str | None = None
+        self.enough = False
         self.kill_at = float("inf")
 
     # -- the whole of it -------------------------------------------------------------------------
     def run(self) -> None:
         """Runs the child to its end and records what came of it."""
-        name = self.job.checkpoint
-        resume = checkpoint_fetch(name, self.folder / "resume.safetensors") if name else None
-        if name and resume is None:
-            self.lines.append(("checkpoint", "its checkpoint is gone: trained again from its seed"))
-        origin = origin_fetch(self.job, self.folder) if resume is None else None
-        process, self.conn = start_child(self._message(resume, origin))
+        process, self.conn = self._begin()
+        stays = False
         try:
             self._watch(process, self.conn)
+            stays = self._stays()
         finally:
-            _end(process)
-            self.conn.close()
-            self.conn = None
+            if not stays:
+                end(process)
+                self.conn.close()
+                self.conn = None
         self._record(process)
+        if stays and self.conn is not None:
+            kept.put(self._supernet(), process, self.conn)
+
+    def _begin(self) -> tuple[ForkServerProcess, Connection]:
+        """The child that holds this job's supernet, if one waits on this worker, else a new one."""
+        if self.job.kind == Job.Kind.SCORE and (held := kept.take(self._supernet())) is not None:
+            process, conn = held
+            try:
+                conn.send_bytes(json.dumps({"job": self._message(None)}).encode())
+                return process, conn
+            except OSError:  # it has just left
+                end(process)
+                conn.close()
+        if self.job.kind != Job.Kind.SCORE:
+            kept.drop()  # memory is worth more than the second it takes to load a supernet again
+        name = self.job.checkpoint
+        resume = checkpoint_fetch(name, self.folder / "resume.safetensors") if name else None
+        if name and resume is None and self.job.kind != Job.Kind.SCORE:
+            self.lines.append(("checkpoint", "its checkpoint is gone: trained again from its seed"))
+        origin = origin_fetch(self.job, self.folder) if resume is None else None
+        return start_child(self._message(resume, origin))
+
+    def _supernet(self) -> tuple[int, int]:
+        """Which supernet a piece trains or scores with: (search, piece)."""
+        payload = self.job.payload
+        return self.job.search_id, int(payload.get("supernet") or payload.get("piece") or 0)
+
+    def _stays(self) -> bool:
+        """Whether the child waits for another job on the supernet that it holds."""
+        last = self.last or {}
+        done = last.get("kind") == "report" and last["report"]["failure"] is None
+        return done and self.stopped is None and self.job.kind in STAYING
 
     def _message(self, resume: Path | None, origin: dict[str, Any] | None = None) -> dict[str, Any]:
         job, trial, payload = self.job, self.claimed.trial, self.job.payload
@@ -126,6 +161,8 @@ class ChildRun:
         }
         if job.kind == Job.Kind.PREFLIGHT:
             extra |= payload
+        elif job.kind in PIECES:
+            extra |= piece_extra(job, self.folder)
         return {
             "config": self.config,
             "data_spec": self.data.model_dump(mode="json"),
@@ -141,17 +178,21 @@ class ChildRun:
             "origin": origin,
             "extra": extra,
             "quick": payload.get("quick"),
+            "stay": job.kind in STAYING,
         }
 
     # -- while it runs ---------------------------------------------------------------------------
     def _watch(self, process: ForkServerProcess, conn: Connection) -> None:
-        timeout_at = time.monotonic() + float(self.config["training"]["timeout_s"])
+        limit = float(self.config["training"]["timeout_s"])
+        timeout_at = time.monotonic() + limit
         dead = False
         while not dead and self.last is None:
             ready = wait([conn, process.sentinel], timeout=TICK_S)
             dead = process.sentinel in ready
             self._read(conn, drain=dead)
             now = time.monotonic()
+            if self.job.kind in PIECES and self.heard_at > timeout_at - limit:
+                timeout_at = self.heard_at + limit  # a supernet may take a night, but it says something all the time
             if self.last is None and not dead:
                 self._orders(conn, now, timeout_at)
                 if now > self.kill_at:
@@ -175,6 +216,7 @@ class ChildRun:
                 return
 
     def _take(self, message: dict[str, Any]) -> None:
+        self.heard_at = time.monotonic()
         kind = message.pop("kind")
         if kind == "epoch":
             self.points.append(message)
@@ -192,7 +234,12 @@ class ChildRun:
 
     def _orders(self, conn: Connection, now: float, timeout_at: float) -> None:
         if self.stopped is None:
-            reason = self.orders.order or ("drain" if draining.is_set() else "")
+            order = self.orders.order
+            if order == "enough" and not self.enough:  # it goes on to the end of its epoch
+                self.enough = True
+                with contextlib.suppress(OSError):
+                    conn.send_bytes(json.dumps({"stop": order}).encode())
+            reason = ("" if order == "enough" else order) or ("drain" if draining.is_set() else "")
             if not reason and now > timeout_at:
                 reason = "timeout"
             if reason:
@@ -300,6 +347,9 @@ class ChildRun:
         stored: list[finals.Stored] = []
         if report.failure is None and job.kind == Job.Kind.FINAL:
             stored = finals.final_store(report=report, bundle=bundle)
+        elif report.failure is None and job.kind == Job.Kind.SUPERNET:
+            self.checkpoint = report.artifacts["supernet"]
+            self._save()  # its subnets are scored with it, also on other workers
         elif report.failure is None and (
             job.payload.get("keep") or job.fidelity < int(job.payload.get("max_fidelity", job.fidelity))
         ):
@@ -308,7 +358,7 @@ class ChildRun:
         persistently(lambda: job_done(job=job, claim=self.claim, report=report, bundle=bundle, stored=stored))
 
 
-def _end(process: ForkServerProcess) -> None:
+def end(process: ForkServerProcess) -> None:
     """Nothing of the child is left when this returns: neither itself nor what it has started."""
     pid = process.pid
     if process.is_alive() and process.exitcode is None:

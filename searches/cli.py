@@ -91,14 +91,14 @@ def _check_together(config: SearchConfig) -> None:
     """What only shows when the parts meet: data, space and strategy."""
     from engine import catalog
     from engine.data import registry
+    from engine.parts import refused
     from engine.spaces.base import make_space
 
     evaluator = catalog.get("evaluator", config.evaluator.name)
     data = evaluator.data_spec(config.options("evaluator")) or registry.spec(config.data.name, config.data.options())
     space = make_space(config, data)
-    refused = catalog.get("strategy", config.strategy.name).supports(space, config.objectives)
-    if refused:
-        raise InvalidConfig([(("strategy", "name"), refused)])
+    if reason := refused(config, space):
+        raise InvalidConfig([(("strategy", "name"), reason)])
 
 
 # -- the stack ---------------------------------------------------------------------------------------------------------

@@ -45,6 +45,7 @@ class Shared:
 
     # -- the kinds of work --------------------------------------------------------------------
     def _train(self, work: Work, emit: Emit, should_stop: ShouldStop) -> Report:
+        from engine.supernets.nets.scoring import Judge
         from engine.supernets.nets.training import SupernetTrainer
         from engine.training.device import choose_device, device_model, repeatable
 
@@ -60,6 +61,9 @@ class Shared:
                 trainer.restore(work.checkpoint)
             emit({"kind": "phase", "phase": "train"})
             ended = trainer.run(emit, should_stop, path)
+        if "piece" in work.extra:
+            options: Any = self.session.config.options("strategy")
+            self._judge = work.extra["piece"], Judge(learner, data, options.calibration)
         rows = trainer.progress.rows
         last = rows[-1]
         derived = [dict(a.choices) for a in learner.derived()]
@@ -135,10 +139,10 @@ class Shared:
         from engine.supernets.nets.scoring import Judge
         from engine.training import checkpoint
 
-        if work.checkpoint is None:
-            raise DataError("scores need the weights of a supernet, and they are gone")
-        key = (work.extra["supernet"], work.extra.get("digest") or str(work.checkpoint))
+        key = work.extra["supernet"]
         if self._judge is None or self._judge[0] != key:
+            if work.checkpoint is None:
+                raise DataError("scores need the weights of a supernet, and they are gone")
             learner = self._learner(work, setting)
             tensors, about = checkpoint.load(Path(work.checkpoint))
             learner.restore(tensors, about["learner"])

@@ -123,6 +123,8 @@ class SupernetMethod(Strategy):
         self.inherited: dict[str, float] = {}
         self._inner = Inner(options.search, options.scores, context) if self.searches else None  # type: ignore[attr-defined]
         self._items: list[Item] = []
+        self._first = 0  # items that were planned together, before any extension of the budget
+        self._budget = context.budget.trials
         self._at = 0
         self.partner_of: dict[int, int] = {}
         self._trial_of: dict[tuple[int, int], int] = {}
@@ -248,20 +250,41 @@ class SupernetMethod(Strategy):
         if not good:
             why = self.context.why_not(self.found[0]) if self.found else "there is none"
             raise StrategyFailed(f"{self.name}: no derived network can be trained alone: {why}")
-        taken = {self.context.identity(a) for a in good[:number]}
+        self._plan(good[:number])
+        self._first = len(self._items)
+
+    def _plan(self, derived: Sequence[Architecture]) -> None:
+        """Items for these and their partners: all pairs once, then again with other seeds where that is wanted."""
+        taken = {self.context.identity(a) for a in [*derived, *(item.architecture for item in self._items)]}
+        first = 1 + max((item.pair for item in self._items), default=0)
         pairs = []
-        for i, a in enumerate(good[:number], start=1):
+        for i, a in enumerate(derived, start=first):
             partner = self._partner(a, i, taken)
-            pairs.append((a, partner))
+            pairs.append((i, a, partner))
             if partner is not None:
                 taken.add(self.context.identity(partner))
         for replicate in range(self.options.repeats + 1):
-            for i, (a, partner) in enumerate(pairs, start=1):
+            for i, a, partner in pairs:
                 again = f", again (seed {replicate + 1})" if replicate else ""
                 self._items.append(Item(a, i, True, replicate, self._why(a, i) + again))
                 if partner is not None:
                     cost = f"{self._macs(partner) / 1e6:.2f} M multiply-adds beside {self._macs(a) / 1e6:.2f} M"
                     self._items.append(Item(partner, i, False, replicate, f"random partner: {cost}{again}"))
+
+    def _plan_more(self) -> bool:
+        """Another pair, where the (extended) budget has room for one and something derived is left."""
+        if self._budget - len(self.context.history) < 2 * (1 + self.options.repeats):
+            return False
+        known = {self.context.identity(item.architecture) for item in self._items}
+        for a in self.found:
+            if self.context.identity(a) not in known and self.context.fresh(a):
+                self._plan([a])
+                return True
+        return False
+
+    def budgeted(self, trials: int) -> None:
+        """More pairs may follow."""
+        self._budget = trials
 
     def _why(self, a: Architecture, place: int) -> str:
         accuracy = self.inherited.get(self.context.identity(a))
@@ -300,7 +323,7 @@ class SupernetMethod(Strategy):
         """The next network to be trained alone."""
         if self.stage != "trials":
             return Wait(self._waiting())
-        while self._at < len(self._items):
+        while self._at < len(self._items) or self._plan_more():
             item = self._items[self._at]
             self._at += 1
             before = self._trial_of.get((item.pair, item.derived))
@@ -356,13 +379,17 @@ class SupernetMethod(Strategy):
     def state(self) -> dict[str, Any]:
         """How far the trials are; the rest follows from the log."""
         trials = [[pair, derived, n] for (pair, derived), n in self._trial_of.items()]
-        return {**super().state(), "at": self._at, "trials": trials, "launched": self.n_pieces,
-                "stage": self.stage}  # fmt: skip
+        more = [
+            [dict(i.architecture.choices), i.pair, i.derived, i.replicate, i.why] for i in self._items[self._first :]
+        ]
+        return {**super().state(), "at": self._at, "trials": trials, "launched": self.n_pieces, "stage": self.stage,
+                "more": more}  # fmt: skip
 
     def load(self, state: Mapping[str, Any]) -> None:
         """Takes up a state, after `relive`."""
         super().load(state)
         self._at = int(state["at"])
+        self._items += [Item(self.context.space.validate(choices), *rest) for choices, *rest in state["more"]]
         self._trial_of = {(int(p), bool(d)): int(n) for p, d, n in state["trials"]}
         for (pair, derived), n in self._trial_of.items():
             if not derived and (partner := self._trial_of.get((pair, True))) is not None:

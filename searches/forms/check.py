@@ -14,6 +14,7 @@ from engine.config import PlugIn, SearchConfig
 from engine.data import registry
 from engine.data.spec import DataSpec
 from engine.errors import EngineError, InvalidConfig
+from engine.parts import refused
 from searches.forms import fields
 from searches.forms import values as forms_values
 from searches.forms.facts import SpaceFacts, space_facts
@@ -179,7 +180,7 @@ def _supports(config: SearchConfig, data: DataSpec | None) -> list[Problem]:
     try:
         space_cls = catalog.get("space", config.space.name)
         space = space_cls(config.options("space"), data)
-        reason = catalog.get("strategy", config.strategy.name).supports(space, config.objectives)
+        reason = refused(config, space)
     except EngineError as e:
         return [(("strategy", "name"), str(e))]
     return [(("strategy", "name"), f"it cannot serve this search: {reason}")] if reason else []

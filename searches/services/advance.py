@@ -17,7 +17,7 @@ from django.conf import settings
 from django.db import DatabaseError
 
 from engine.errors import EngineError
-from engine.log import Action, Finish, Promote, Refuse, Start, Stop
+from engine.log import Action, Finish, Launch, Promote, Refuse, Start, Stop
 from searches.models import Job, Search, Trial
 from searches.services import finals, states
 from searches.services.conductors import Held, entries_next, load, shelf, trial_values
@@ -26,6 +26,7 @@ from searches.services.events import TRIAL_FIELDS
 from searches.services.inheriting import checkpoints_trim, train_payload
 from searches.services.jsonable import jsonable
 from searches.services.snapshots import Taken, snapshot_add, snapshot_drop, snapshot_take
+from searches.services.supernets import piece_start, pieces_cancel
 from searches.services.writing import Rejected, Write, writing
 
 log = logging.getLogger(__name__)
@@ -215,8 +216,11 @@ def _starts(write: Write, held: Held, starts: list[Start], prepared: dict[int, d
 
 
 def _act(write: Write, held: Held, action: Action, keeps: Collection[int]) -> None:
-    """One action on a trial that exists, or what is said of one that will not."""
+    """A piece of work, one action on a trial that exists, or what is said of one that will not."""
     if isinstance(action, Start | Finish):
+        return
+    if isinstance(action, Launch):
+        piece_start(write, action)
         return
     if isinstance(action, Refuse):
         write.line("refused", f"an architecture proposed by hand is not tried: {action.reason}")
@@ -267,6 +271,7 @@ def _finish(write: Write, held: Held, action: Finish) -> None:
     """The search phase is over: what is left of it ends, the winner is trained fully."""
     winners = list(action.winners)
     write.set(decided=True, winners=winners, waiting=[])
+    pieces_cancel(write, action.reason)
     if action.failed or action.cancelled:
         state = Search.State.FAILED if action.failed else Search.State.STOPPED
         states.search_end(write, state, action.reason)

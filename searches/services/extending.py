@@ -22,6 +22,7 @@ from engine.log import Edit
 from searches.models import Artifact, Job, LogEntry, Point, Search, Trial
 from searches.services.enqueue import job_enqueue
 from searches.services.inheriting import train_payload
+from searches.services.supernets import pieces_copy
 from searches.services.writing import Rejected, Write, writing
 
 _ENDING_EDITS = ("finish", "deadline", "cancel")
@@ -96,6 +97,7 @@ def _continued(old: Search, by: Any, trials: int | None, minutes: float | None) 
             for number, (kind, payload) in enumerate(log[start : min(start + _CHUNK, before)], start=start + 1)
         )
     copied = _copy_trials(old, new, _Fates.read([payload for _, payload in log]))
+    pieces = pieces_copy(old, new)
     with writing(new.pk) as write:
         if not Search.objects.filter(pk=old.pk).exists():
             raise Rejected("It was deleted while it was being copied.")
@@ -104,6 +106,8 @@ def _continued(old: Search, by: Any, trials: int | None, minutes: float | None) 
             write.moved(None, state, n)
         write.add_bytes(copied.bytes)
         _jobs_new(write, config, copied.waiting)
+        for job in pieces:
+            job_enqueue(job_id=job.pk, claim=job.claim)
         for payload in _opening([p for _, p in log[:before]], trials):
             write.entry(payload)
         for payload in rest:
@@ -148,7 +152,7 @@ class _Fates:
         for payload in log:
             if payload["kind"] == "result":
                 fates.told[payload["trial"]] = max(payload["fidelity"], fates.told.get(payload["trial"], 0))
-            elif payload["edit"] == "cancel_trial":
+            elif payload["kind"] == "edit" and payload["edit"] == "cancel_trial":
                 fates.thrown.add(payload["payload"]["trial"])
         return fates
 

@@ -19,8 +19,9 @@ from searches.models import Artifact, Claim, Job, Search, Trial
 from searches.services import finals, states
 from searches.services.enqueue import job_enqueue
 from searches.services.jsonable import jsonable
-from searches.services.outcomes import job_told
+from searches.services.outcomes import job_told, pause_for_disk
 from searches.services.points import points_add
+from searches.services.supernets import PIECES, epochs_add
 from searches.services.writing import Rejected, Write, writing
 
 #: deaths and errors of a job's own child until its trial is set aside
@@ -116,6 +117,8 @@ def job_progress(
                 epoch = points_add(write, job, trial, points)
                 if job.kind == Job.Kind.TRAIN and epoch > trial.epochs:
                     states.trial_set(write, trial, epochs=epoch)
+            elif job.kind == Job.Kind.SUPERNET and points:
+                epochs_add(write, job, points)
             for what, message in lines:
                 write.line(what, message, trial)
             if progress:
@@ -168,7 +171,13 @@ def job_done(
     """
     try:
         with writing(job.search_id) as write:
-            job_told(write, job, claim, report, bundle=bundle, stored=stored)
+            failure = report.failure
+            if failure is not None and failure.kind == "disk_full" and job.kind in PIECES:
+                # a trial is given up, but without this piece nothing goes on: it waits until there is room
+                pause_for_disk(write, failure.message)
+                _wait_again(write, job, claim, Claim.Outcome.HANDED_BACK)
+            else:
+                job_told(write, job, claim, report, bundle=bundle, stored=stored)
     except (Rejected, Search.DoesNotExist):
         return False
     return True
@@ -193,7 +202,7 @@ def job_handed_back(*, job: Job, claim: int, reason: str) -> bool:
 
 def _wait_again(write: Write, job: Job, claim: int, outcome: str, **fields: Any) -> None:
     """running -> waiting (or held, where the search is paused), with a message for the next claim."""
-    held = write.search.state == Search.State.PAUSED and job.kind == Job.Kind.TRAIN
+    held = write.search.state == Search.State.PAUSED and job.kind in (Job.Kind.TRAIN, *PIECES)
     states.fenced(
         job.pk,
         claim,

@@ -14,7 +14,21 @@ from django.db import IntegrityError, transaction
 from engine.architecture import Option
 from engine.config import SearchConfig
 from engine.log import Edit
-from searches.models import Artifact, Claim, Event, Job, LogEntry, LogLine, Point, Search, Snapshot, SpaceVersion, Trial
+from searches.models import (
+    Artifact,
+    Claim,
+    Event,
+    Job,
+    LogEntry,
+    LogLine,
+    Point,
+    Search,
+    Snapshot,
+    SpaceVersion,
+    Subnet,
+    SupernetEpoch,
+    Trial,
+)  # fmt: skip
 from searches.scratch import settings_forget
 from searches.services import states
 from searches.services.advance import trial_stop
@@ -28,7 +42,7 @@ __all__ = [
 ]  # fmt: skip
 #: rows deleted in one transaction
 CHUNK = 2_000
-_PARTS = (Event, LogEntry, LogLine, Snapshot, Claim, Artifact, Job, Trial)
+_PARTS = (Event, LogEntry, LogLine, Snapshot, Claim, Artifact, Subnet, Job, Trial)
 
 
 def search_create(
@@ -158,6 +172,7 @@ def search_delete(*, search: Search, by: Any) -> None:
     blobs = list(Snapshot.objects.filter(search_id=search.pk).exclude(blob="").values_list("blob", flat=True))
     for rows in (
         Point.objects.filter(trial__search_id=search.pk),
+        SupernetEpoch.objects.filter(job__search_id=search.pk),
         *(model.objects.filter(search_id=search.pk) for model in _PARTS),
     ):
         while ids := list(rows.order_by("pk").values_list("pk", flat=True)[:CHUNK]):

@@ -16,6 +16,7 @@ from searches.models import Claim, Job, Search, Trial
 from searches.services import finals, states
 from searches.services.jsonable import jsonable
 from searches.services.points import points_add
+from searches.services.supernets import PIECES, piece_told
 from searches.services.writing import Write
 
 
@@ -45,7 +46,7 @@ def job_told(
         order="",
         reason=failure.message if failure else "",
         traceback=failure.traceback if failure else "",
-        result=_result(report) if job.kind != Job.Kind.TRAIN else {},
+        result={} if job.kind == Job.Kind.TRAIN else _result(report, rows=job.kind == Job.Kind.MEASURE),
     )
     states.claim_end(write, job.pk, claim, outcome or (Claim.Outcome.FAILED if failure else Claim.Outcome.DONE))
     if job.kind == Job.Kind.TRAIN:
@@ -57,6 +58,8 @@ def job_told(
         if job.checkpoint:  # by its name: others may begin with what the search has trained
             states.checkpoints_delete(write, Q(name=job.checkpoint))
         states.search_settle(write)
+    elif job.kind in PIECES:
+        piece_told(write, job, report)
     else:
         write.event("job", {"job": job.pk, "kind": job.kind, "state": "failed" if failure else "done"})
 
@@ -74,9 +77,9 @@ def finite(report: Report) -> Report:
     return replace(report, metrics={k: v for k, v in report.metrics.items() if k not in bad})
 
 
-def _result(report: Report) -> dict[str, Any]:
+def _result(report: Report, *, rows: bool) -> dict[str, Any]:
     out = report.to_json()
-    for name in ("correct", "artifacts", "curve"):
+    for name in ("correct", "artifacts", "curve", *(() if rows else ("rows",))):
         out.pop(name)
     return jsonable(out)
 
@@ -122,7 +125,7 @@ def _trial_told(write: Write, job: Job, report: Report) -> None:
     kept = replace(report, correct=None, artifacts={})
     write.entry(Result(trial.number, job.fidelity, kept).to_json())
     if failure is not None and failure.kind == "disk_full":
-        _pause_for_disk(write, failure.message)
+        pause_for_disk(write, failure.message)
 
 
 def _n_right(report: Report) -> int | None:
@@ -143,7 +146,8 @@ def _keep_setting(write: Write, cost: Mapping[str, Any]) -> None:
     write.set(settings={**write.settings, str(model): setting})
 
 
-def _pause_for_disk(write: Write, message: str) -> None:
+def pause_for_disk(write: Write, message: str) -> None:
+    """Pauses a search whose worker has no room left."""
     from searches.services.pausing import pause
 
     if write.search.state in (Search.State.QUEUED, Search.State.RUNNING):

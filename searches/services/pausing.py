@@ -7,12 +7,13 @@ from searches.models import Job, Search, Trial
 from searches.services import states
 from searches.services.enqueue import job_enqueue
 from searches.services.events import TRIAL_FIELDS
+from searches.services.supernets import PIECES
 from searches.services.writing import Write
 
 
 def pause(write: Write, reason: str) -> None:
     """Nothing new is claimed from now on; running children are asked to checkpoint and hand back."""
-    jobs = Job.objects.filter(search_id=write.search.pk, kind=Job.Kind.TRAIN)
+    jobs = Job.objects.filter(search_id=write.search.pk, kind__in=(Job.Kind.TRAIN, *PIECES))
     states.clock_stop(write)
     write.set(state=Search.State.PAUSED, reason=reason)
     jobs.filter(state=Job.State.WAITING).update(state=Job.State.HELD, enqueued_at=None)
@@ -23,7 +24,7 @@ def pause(write: Write, reason: str) -> None:
 
 def resume(write: Write, reason: str) -> None:
     """Held jobs wait for workers again, trials with them."""
-    jobs = Job.objects.filter(search_id=write.search.pk, kind=Job.Kind.TRAIN)
+    jobs = Job.objects.filter(search_id=write.search.pk, kind__in=(Job.Kind.TRAIN, *PIECES))
     write.set(state=Search.State.RUNNING if write.search.started_at else Search.State.QUEUED, reason="")
     # what the conductor said last was said while it was paused
     write.set(waiting=[w for w in write.search.waiting if w["what"] != "the search"])
