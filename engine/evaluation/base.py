@@ -128,7 +128,8 @@ class Work:
             weights takes no notice.
         folder: where the session may write (`checkpoint.safetensors` and other artifacts).
         trial: the trial's number, for messages.
-        extra: kind-specific JSON (preflight: {"architectures": [...]}; the pieces of a supernet: see `log.Launch`).
+        extra: kind-specific JSON (preflight: {"architectures": [...]}; the pieces of a supernet: see `log.Launch`);
+            of any kind: "device_lock", path of the lock of the device it computes on (`engine.training.exclusive`).
     """
 
     kind: Literal["train", "final", "preflight", "supernet", "score", "measure"]
@@ -149,10 +150,12 @@ class Work:
 #:   {"kind": "batch", "epoch", "epochs", "batch", "batches", "samples_per_s"}       at most a few a second
 #:   {"kind": "checkpoint", "path", "epoch", "batch"}                                 after os.replace
 #:   {"kind": "log", "what": "probe", "message": "..."}
-#:   {"kind": "phase", "phase": "data" | "train" | "test" | "export" | "verify"}
+#:   {"kind": "phase", "phase": "data" | "train" | "test" | "export" | "verify" | "waiting for the device"}
 Emit = Callable[[dict[str, Any]], None]
 #: asked every batch; None = go on, else the reason to hand back ("pause", "cancel", "drain", "lost")
 ShouldStop = Callable[[], str | None]
+#: what `should_stop` answers where a supernet's training shall end after this epoch and the search go on with it
+ENOUGH = "enough"
 
 
 class Session(ABC):

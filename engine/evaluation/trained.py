@@ -19,6 +19,7 @@ from engine.errors import CannotBuild, DataError
 from engine.evaluation import inherited
 from engine.evaluation.base import Emit, Evaluator, Report, Session, ShouldStop, Work
 from engine.evaluation.shared import Shared
+from engine.evaluation.telling import told
 
 if TYPE_CHECKING:
     from torch import nn
@@ -78,13 +79,22 @@ class TrainedSession(Session):
         _empty_cache()
 
     def evaluate(self, work: Work, emit: Emit, should_stop: ShouldStop) -> Report:
-        """Trains, fully trains or measures.
+        """Trains, fully trains or measures; beside others on the device or alone, where its lock is known.
 
         Raises:
             Interrupted: handed back on request, checkpoint written.
             CheckpointError: the checkpoint to resume is missing, damaged or of another training.
             DataError: the data is not to be had here, or is not that of the search.
         """
+        from engine.training.exclusive import Device
+
+        if "device_lock" not in work.extra:
+            return self._evaluate(work, emit, should_stop)
+        device = Device(Path(work.extra["device_lock"]), emit, should_stop)
+        with device.alone() if work.kind == "measure" else device.shared():
+            return self._evaluate(work, device.emit, device.should_stop)
+
+    def _evaluate(self, work: Work, emit: Emit, should_stop: ShouldStop) -> Report:
         import torch
 
         from engine.training.loop import NotFinite
@@ -127,7 +137,7 @@ class TrainedSession(Session):
                 trainer.restore(work.checkpoint)
             emit({"kind": "phase", "phase": "train"})
             path = work.folder / "checkpoint.safetensors"
-            scores = trainer.run(work.fidelity, self._told(emit, work), should_stop, path)
+            scores = trainer.run(work.fidelity, told(emit, work, self.spec.sizes["validation"]), should_stop, path)
         metrics = {"accuracy": scores.accuracy, "loss": scores.loss}
         artifacts = {"checkpoint": str(path)}
         if work.kind == "final":
@@ -232,25 +242,6 @@ class TrainedSession(Session):
         module, beginning = inherited.begin(work.origin, architecture, self.space, fresh, work.seed)
         emit({"kind": "log", "what": "weights", "message": inherited.words(beginning)})
         return module, beginning
-
-    def _told(self, emit: Emit, work: Work) -> Emit:
-        """Passes events on, and says some epochs in the log: about ten of a whole training, and the last."""
-        every = max(1, work.max_fidelity // 10)
-        n = self.spec.sizes["validation"]
-
-        def tell(event: dict[str, Any]) -> None:
-            emit(event)
-            if event["kind"] != "epoch" or (event["epoch"] % every and event["epoch"] != work.fidelity):
-                return
-            wrong = n - round(event["accuracy"] * n)
-            message = (
-                f"{event['epoch']:>3} of {work.max_fidelity}   loss {event['train_loss']:.3f}   "
-                f"validation {100 * event['accuracy']:.1f} %   {wrong:,} wrong   "
-                f"{event['samples_per_s']:,.0f} samples/s"
-            )
-            emit({"kind": "log", "what": "epoch", "message": message})
-
-        return tell
 
     def _load(self, emit: Emit) -> Arrays:
         if self._arrays is None:

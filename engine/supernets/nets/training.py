@@ -14,6 +14,7 @@ from torch import Tensor
 
 from engine.config import Recipe
 from engine.errors import Interrupted
+from engine.evaluation.base import ENOUGH as ENOUGH
 from engine.evaluation.base import Emit, ShouldStop
 from engine.supernets.nets.learner import At, Batch, Learner, batches_of
 from engine.supernets.nets.scoring import PASS, Judge
@@ -25,8 +26,6 @@ from engine.training.seeds import stream
 #: subnets and validation samples that the accuracy of an epoch is measured on
 PATHS, SAMPLES = 8, 512
 CHECKPOINT_S = 30.0
-#: an order to end the training after this epoch and go on with what there is
-ENOUGH = "enough"
 
 
 @dataclass
