@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -13,7 +13,9 @@ from torch import Tensor, nn
 from engine.architecture import Architecture
 from engine.errors import CannotBuild
 from engine.spaces._shares import Strengths
+from engine.supernets.alarm import collapse
 from engine.supernets.epochs import rounded, skip_share
+from engine.supernets.limits import limited
 from engine.supernets.mixture import Mixture
 from engine.supernets.nets.learner import At, Batch, Learner, Setup
 from engine.supernets.nets.network import Gate, MixtureNetwork
@@ -31,12 +33,14 @@ class MixedLearner(Learner):
         network: runs it.
         alphas: (options,) by table, leaves.
         adam: the architecture parameters' optimizer.
+        handed: what an earlier epoch derived, where that is handed over instead of the last one's.
     """
 
     halves: ClassVar[bool] = True
 
     def __init__(self, setup: Setup) -> None:
         super().__init__(setup, affine=False)
+        self.handed: Architecture | None = None
         self.begin(self.make_mixture(), setup.seed)
 
     def begin(self, mixture: Mixture, seed: int) -> None:
@@ -152,9 +156,27 @@ class MixedLearner(Learner):
         """What speaks for each option when an architecture is derived."""
         return self.strengths()
 
+    def genotype(self) -> Architecture:
+        """What the votes make now."""
+        return limited(self.space, self.votes(), self.options.max_skips)
+
     def derived(self) -> list[Architecture]:
-        """The genotype of this epoch."""
-        return [self.space.derive(self.votes())]
+        """The genotype of this epoch, or of an earlier one that training went back to."""
+        return [self.genotype() if self.handed is None else self.handed]
+
+    def stop_reason(self, rows: Sequence[Mapping[str, Any]]) -> str:
+        """The collapse alarm, where it is to stop the training: what was derived before is handed over."""
+        if self.options.on_collapse != "stop":
+            return ""
+        alarm = collapse(rows)
+        if alarm["alarmed"]:
+            self.go_back(rows, alarm["before"])
+        return alarm["why"]
+
+    def go_back(self, rows: Sequence[Mapping[str, Any]], epoch: int) -> None:
+        """Hands over what that epoch (from 1) derived; 0 = what the last one derived."""
+        if epoch:
+            self.handed = self.space.validate(rows[epoch - 1]["derived"])
 
     def paths(self, n: int, rng: np.random.Generator) -> list[Architecture]:
         """What is derived now: one network, whatever `n`."""
@@ -162,7 +184,7 @@ class MixedLearner(Learner):
 
     def views(self) -> dict[str, Any]:
         """Probabilities, and the share of skip connections of the derived architecture."""
-        derived = self.derived()[0]
+        derived = self.genotype()
         offered = {d.name: d.options for d in self.space.decisions(derived)}
         share = skip_share(derived.choices, offered)
         out: dict[str, Any] = {"tables": rounded(self.strengths())}
@@ -177,8 +199,14 @@ class MixedLearner(Learner):
                 out[f"adam.{what}.{name}"] = value
         return out
 
+    def about(self) -> dict[str, Any]:
+        """What is handed over, too, where that is an earlier epoch's."""
+        return super().about() | {"handed": None if self.handed is None else dict(self.handed.choices)}
+
     def restore(self, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> None:
         """Takes over alphas and Adam, too."""
+        handed = about.get("handed")
+        self.handed = None if handed is None else self.space.validate(handed)
         # the options of all slots were made at once, in the order a checkpoint has them
         with torch.no_grad():
             for name, t in self.bank.named_weights():
