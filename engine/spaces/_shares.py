@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from engine.architecture import Architecture, Option
+from engine.errors import CannotBuild
 from engine.spaces._moves import Moves
 from engine.spaces._offers import Offers
 
@@ -47,16 +48,32 @@ class Shares(Moves, Offers):
 
         Raises:
             NotOffered: options do not stand side by side here; the reason stands in `unavailable["mixture"]`.
-            CannotBuild: these options of the space make no mixture, e.g. several widths of one stage.
+            CannotBuild: these options of the space make no mixture (`unmixed`), or its channels cannot be divided.
         """
         self._offered("mixture")
+        if reason := self._unmixed():
+            raise CannotBuild(reason)
         return self._mixture(partial, norm_pools)
+
+    def unmixed(self) -> str | None:
+        """Why options do not stand side by side in this space, or not as its options are; None = they do."""
+        return self.unavailable.get("mixture") or self._unmixed()
+
+    def _unmixed(self) -> str | None:
+        """The reason where it lies in the options, e.g. several widths of one stage."""
+        return None
 
     def _mixture(self, partial: int, norm_pools: bool) -> Mixture:
         raise NotImplementedError
 
     def chosen(self, arch: Architecture) -> dict[str, Option]:
-        """Which option each table of the mixture takes in an architecture; tables that do not act are left out."""
+        """Which option each table of the mixture takes in an architecture; tables that do not act are left out.
+
+        With these options alone (and zeros where none is named) the mixture is the architecture's network.
+
+        Raises:
+            CannotBuild: the architecture is no path of the mixture, e.g. smaller than the largest.
+        """
         self._offered("mixture")
         return self._taken(arch)
 

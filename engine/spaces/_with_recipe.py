@@ -220,6 +220,9 @@ class WithRecipe(SearchSpace):
     def _weight_names(self, arch: Architecture) -> Mapping[str, str]:
         return self.space.weight_names(self.split(arch)[0])
 
+    def _unmixed(self) -> str | None:
+        return self.space._unmixed()
+
     def _mixture(self, partial: int, norm_pools: bool) -> Mixture:
         return self.space.mixture(partial=partial, norm_pools=norm_pools)
 

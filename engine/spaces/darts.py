@@ -21,14 +21,16 @@ from engine.network.morphism import Morphism
 from engine.network.plan import Costs, NetworkPlan
 from engine.spaces._darts import genotypes as genotypes
 from engine.spaces._darts import growth as growth
+from engine.spaces._darts import mixed as mixed
 from engine.spaces._darts import words as words
 from engine.spaces._darts.cells import ONLY_2D, SHORT, Block, Cell, cell_form, joined, reads, write_cell
 from engine.spaces._darts.costs import CostTable, cost_table
-from engine.spaces._darts.frame import write_auxiliary, write_stem
+from engine.spaces._darts.frame import reductions_of, write_network, write_stem
 from engine.spaces._darts.options import PRESETS, DartsOptions
-from engine.spaces._offers import Capability
 from engine.spaces._shared.fits import convolved_and_halved_twice
+from engine.spaces._shares import Strengths
 from engine.spaces.base import Decision, Preset, SearchSpace
+from engine.supernets.mixture import Mixture
 
 
 class Darts(SearchSpace):
@@ -46,9 +48,6 @@ class Darts(SearchSpace):
     )
     reference: ClassVar[str] = "Zoph et al. 2018 (NASNet); Liu, Simonyan & Yang 2019, DARTS"
     Options: ClassVar[type[BaseModel]] = DartsOptions
-    unavailable: ClassVar[Mapping[Capability, str]] = {
-        "mixture": "options side by side are not written for this space yet ....",
-    }
     presets: ClassVar[tuple[Preset, ...]] = PRESETS
     notation: ClassVar[str] = (
         "a genotype as DARTS prints it, Genotype(normal=[('sep_conv_3x3', 0), ('skip_connect', 1), ...], "
@@ -254,32 +253,37 @@ class Darts(SearchSpace):
     @cached_property
     def reductions(self) -> tuple[int, int]:
         """Positions of the reduction cells, from 0."""
-        return self.opt.layers // 3, 2 * self.opt.layers // 3
+        return reductions_of(self.opt.layers)
 
     def plan(self, arch: Architecture) -> NetworkPlan:
         """The whole network, as DARTS evaluates it: no batch norm behind pooling, no dropped paths."""
-        o = self.opt
-        cells = self.cells(arch)
-        net = self._assembler()
-        before, x, reduced = write_stem(net, o.stem, o.channels)
-        channels = o.channels
-        for i in range(o.layers):
-            reduction = i in self.reductions
-            channels *= 1 + reduction
-            group = f"reduction {self.reductions.index(i) + 1}" if reduction else f"stage {self._stage_of(i)}"
-            new = write_cell(
-                net, f"cell{i + 1}", (before, x), cells[reduction], o.combine,
-                channels=channels, stride=1 + reduction, reduced=reduced, group=group,
-            )  # fmt: skip
-            before, x, reduced = x, new, reduction
-            if i == self.reductions[1] and o.auxiliary:
-                write_auxiliary(net, x, self.n_classes)
-        x = net.add("global_pool", f"global_avg_pool{len(self.input_shape) - 1}d", x, group="head")
-        net.add("output", "linear", x, group="output", out_features=self.n_classes)
+        o, net, cells = self.opt, self._assembler(), self.cells(arch)
+        write_network(
+            net, o, self.n_classes, lambda place: write_cell(net, place, cells[place.reduction], o.combine),
+            auxiliary=o.auxiliary,
+        )  # fmt: skip
         return net.finish(("aux_output",) if o.auxiliary else ())
 
-    def _stage_of(self, i: int) -> int:
-        return 1 + sum(i > r for r in self.reductions)
+    # -- shared weights -----------------------------------------------------------------------
+    def _weight_names(self, arch: Architecture) -> Mapping[str, str]:
+        return mixed.weight_names(self, arch)
+
+    def _unmixed(self) -> str | None:
+        if self.opt.combine == "all":
+            return None
+        return (
+            "which nodes of a cell nobody reads is known only when the cell is; to weigh operations side by side, let "
+            "the cells join all nodes (combine: all)"
+        )
+
+    def _mixture(self, partial: int, norm_pools: bool) -> Mixture:
+        return mixed.mixture(self, partial, norm_pools)
+
+    def _taken(self, arch: Architecture) -> dict[str, Option]:
+        return mixed.taken(self, arch)
+
+    def _derive(self, strengths: Strengths) -> Architecture:
+        return mixed.derive(self, strengths)
 
     # -- costs --------------------------------------------------------------------------------
     @cached_property

@@ -198,6 +198,11 @@ class Nasbench201(SearchSpace):
         self._frame(net, lambda *where: mixed_cell(net, offered, *where, partial=partial, norm_pools=norm_pools))
         return net.mixture([Table(name, options) for name, options in offered.items()])
 
+    def _taken(self, arch: Architecture) -> dict[str, Option]:
+        """All edges but those that start from a node that receives nothing: they are no terms of a sum (`plan`)."""
+        fed = cell.fed(arch.choices)
+        return {name: arch[name] for name, a, _ in WIRES if a in fed}
+
     @staticmethod
     def _cell(net: Assembler, x: str, arch: Architecture, name: str, group: str, channels: int) -> str:
         prefix = name.replace(".", "_")

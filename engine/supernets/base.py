@@ -353,7 +353,7 @@ class SupernetMethod(Strategy):
         """Spaces whose networks share parts; mixtures where the method weighs options against each other."""
         if reason := space.unavailable.get("supernet"):
             return reason
-        return space.unavailable.get("mixture") if cls.mixes else None
+        return space.unmixed() if cls.mixes else None
 
     @classmethod
     def sentence(cls, options: BaseModel, budget: Budget) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from engine.network.assemble import Assembler
 from engine.network.canonical import Item, canonical_form
@@ -104,52 +104,70 @@ def node_args(op: str, dims: int, stride: int, channels: int) -> tuple[str, dict
     return ("relu_split_conv2d_norm" if op in ONLY_2D else f"relu_conv{dims}d_norm"), sized
 
 
-def write_cell(
-    net: Assembler,
-    name: str,
-    inputs: tuple[str, str],
-    cell: Cell,
-    combine: Combine,
-    *,
-    channels: int,
-    stride: int,
-    reduced: bool,
-    group: str,
-) -> str:
+class Place(NamedTuple):
+    """Where a cell stands.
+
+    Attributes:
+        name: the cell's, a prefix of its nodes.
+        inputs: outputs of the last cell but one and of the last cell.
+        channels: of each state.
+        reduction: the operations that read the inputs have stride 2.
+        reduced: the last cell halved the size, so that the first input is twice as large as the second.
+        group: see `Node`.
+    """
+
+    name: str
+    inputs: tuple[str, str]
+    channels: int
+    reduction: bool
+    reduced: bool
+    group: str
+
+    @property
+    def part(self) -> dict[str, Any]:
+        """Arguments of all its nodes."""
+        return {"group": self.group, "cell": self.name}
+
+    def stride(self, source: int) -> int:
+        """Of the operations that read this state."""
+        return 2 if self.reduction and source < 2 else 1
+
+
+def write_inputs(net: Assembler, place: Place) -> list[str]:
+    """Appends what brings both inputs of a cell to its channels and to one size: states 0 and 1."""
+    name, part = place.name, {**place.part, "out_channels": place.channels}
+    point = f"relu_conv{len(net.input_shape) - 1}d_norm"
+    if place.reduced:
+        first = net.add(f"{name}_pre0", "factorized_reduce", place.inputs[0], **part)
+    else:
+        first = net.add(f"{name}_pre0", point, place.inputs[0], **part, kernel_size=1)
+    return [first, net.add(f"{name}_pre1", point, place.inputs[1], **part, kernel_size=1)]
+
+
+def write_cell(net: Assembler, place: Place, cell: Cell, combine: Combine) -> str:
     """Appends one cell to a plan.
 
     Args:
         net: the plan.
-        name: the cell's, a prefix of its nodes.
-        inputs: outputs of the last cell but one and of the last cell.
+        place: where the cell stands.
         cell, combine: what it does.
-        channels: of each state.
-        stride: 2 in a reduction cell: of the operations that read the inputs.
-        reduced: the last cell halved the size, so that the first input is twice as large as the second.
-        group: see `Node`.
 
     Returns:
         The id of its output: the joined nodes.
     """
-    dims = len(net.input_shape) - 1
-    part = {"group": group, "cell": name}
-    point = f"relu_conv{dims}d_norm"
-    if reduced:
-        first = net.add(f"{name}_pre0", "factorized_reduce", inputs[0], **part, out_channels=channels)
-    else:
-        first = net.add(f"{name}_pre0", point, inputs[0], **part, out_channels=channels, kernel_size=1)
-    states = [first, net.add(f"{name}_pre1", point, inputs[1], **part, out_channels=channels, kernel_size=1)]
+    dims, name, part = len(net.input_shape) - 1, place.name, place.part
+    states = write_inputs(net, place)
     for n, (i, op1, j, op2) in enumerate(cell, start=2):
         terms = []
         for side, source, op in ((1, i, op1), (2, j, op2)):
             if op != "none":
-                kind, args = node_args(op, dims, stride if source < 2 else 1, channels)
+                kind, args = node_args(op, dims, place.stride(source), place.channels)
                 terms.append(net.add(f"{name}_node{n}_op{side}", kind, states[source], **part, **args))
         if not terms:
-            if stride == 1:
-                terms = [net.add(f"{name}_node{n}_zero", "zero", states[1], **part)]
+            if place.reduction:
+                terms = [net.add(f"{name}_node{n}_zero", "strided_zero", states[1], **part, stride=2)]
             else:
-                terms = [net.add(f"{name}_node{n}_zero", "strided_zero", states[1], **part, stride=stride)]
+                terms = [net.add(f"{name}_node{n}_zero", "zero", states[1], **part)]
         states.append(net.add(f"{name}_node{n}", "add", *terms, **part))
     return net.add(f"{name}_output", "concat", *(states[n] for n in joined(cell, combine)), **part)
 

@@ -1,10 +1,46 @@
-"""What stands around the cells of a DARTS network: stem and auxiliary classifier."""
+"""What stands around the cells of a DARTS network: stem, the order of the cells, classifiers."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Literal
 
 from engine.network.assemble import Assembler
+from engine.spaces._darts.cells import Place
+from engine.spaces._darts.options import DartsOptions
+
+
+def reductions_of(layers: int) -> tuple[int, int]:
+    """Positions of the reduction cells, from 0: at one and at two thirds of the depth."""
+    return layers // 3, 2 * layers // 3
+
+
+def write_network(
+    net: Assembler, o: DartsOptions, n_classes: int, cell: Callable[[Place], str], *, auxiliary: bool = False
+) -> None:
+    """Appends a whole network.
+
+    Args:
+        net: empty.
+        o: depth, width, stem.
+        n_classes: number of logits.
+        cell: appends one cell and returns its output.
+        auxiliary: a second classifier behind the second reduction.
+    """
+    reductions = reductions_of(o.layers)
+    before, x, reduced = write_stem(net, o.stem, o.channels)
+    channels = o.channels
+    for i in range(o.layers):
+        reduction = i in reductions
+        channels *= 1 + reduction
+        stage = 1 + sum(i > r for r in reductions)
+        group = f"reduction {reductions.index(i) + 1}" if reduction else f"stage {stage}"
+        new = cell(Place(f"cell{i + 1}", (before, x), channels, reduction, reduced, group))
+        before, x, reduced = x, new, reduction
+        if i == reductions[1] and auxiliary:
+            write_auxiliary(net, x, n_classes)
+    x = net.add("global_pool", f"global_avg_pool{len(net.input_shape) - 1}d", x, group="head")
+    net.add("output", "linear", x, group="output", out_features=n_classes)
 
 
 def write_stem(net: Assembler, stem: Literal["small", "large"], channels: int) -> tuple[str, str, bool]:

@@ -30,6 +30,8 @@ def title(decision: str) -> str:
     if rest == "_nodes":
         return f"{_BRIEF[kind]}nodes"
     n, what = rest.split("_")
+    if what.startswith("from"):  # a table of the mixture
+        return f"{_BRIEF[kind]}node {n} from {_state(int(what[4:]))}"
     return f"{_BRIEF[kind]}node {n}: {_PARTS[what]}"
 
 
@@ -39,7 +41,7 @@ def option(decision: str, value: Option) -> str:
         return str(value)
     if decision.endswith("_inputs"):
         return " + ".join(_state(int(i)) for i in str(value).split(","))
-    return WORDS[str(value)] if decision[-3:-1] == "op" else _state(cast(int, value))
+    return WORDS[str(value)] if str(value) in WORDS else _state(cast(int, value))
 
 
 def _state(i: int) -> str:
