@@ -7,6 +7,8 @@ A row has, besides "epoch" (from 1), "train_loss", "accuracy", "samples_per_s" a
 - "skips": share of skip connections in it, where there are any in the space;
 - "eigenvalue": dominant eigenvalue of the held-out loss's Hessian in the architecture parameters, where it is watched;
 - "held_loss": mean loss of the batches that the architecture parameters are trained on;
+- "temperature": of relaxed samples in this epoch (GDAS, FBNet);
+- "edges": {group: {table: weight}}: normalized weights of the edges into one node (PC-DARTS);
 - "note": one phrase, where something happened (options pruned, a stage begun, stopped early).
 
 "accuracy" is the supernet's: the mean over a few subnets with shared weights and the statistics of the batch; it is
