@@ -37,6 +37,9 @@ class Operation:
         linear: of a sum it gives the sum of what it gives of each term; stateless, one input.
         inside: args -> the drawing of what is inside (an entry of the picture's "details"), for an operation that is a
             graph of its own.
+        free_args: arguments that choose what is computed with the weights: networks that differ in nothing else share
+            them (`supernets.nets.bank`). A block that has more weights makes those of a smaller one first; it has no
+            buffers and acts alike in training and evaluation.
     """
 
     name: str
@@ -54,6 +57,7 @@ class Operation:
     keeps_zero: bool = False
     linear: bool = False
     inside: Callable[[Args], dict[str, Any]] | None = None
+    free_args: tuple[str, ...] = ()
 
 
 def module_path(node: Node) -> tuple[str, ...]:

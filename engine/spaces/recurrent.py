@@ -36,6 +36,10 @@ class Recurrent(SearchSpace):
     moves it towards an activation of it, as far as a gate lets it (the highway connection of the papers). Decisions:
     nodes, what the next state is the mean of, width, layers, channels of a step, pooling, dropout; then of each node
     the earlier one it reads and its activation. Padding leaves the state as it is.
+
+    Under shared weights a node has one matrix, whatever it reads, whatever its activation and however many nodes there
+    are: that of Liu et al. 2019, and of the cell alone. (Pham et al. 2018, section 2.1, share one for each pair of
+    nodes; more weights, each trained less often.) Cells of different widths or steps share nothing.
     """
 
     name: ClassVar[str] = "recurrent"

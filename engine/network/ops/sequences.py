@@ -226,7 +226,7 @@ def operations() -> list[Operation]:
         Operation(
             "recurrent_cell", "recurrent", f"{_BLOCKS}:RecurrentCell", _cell_shape, _cell_cost,
             lambda a: ("recurrent cell", f"{len(a['inputs'])} node{'s' if len(a['inputs']) > 1 else ''}"),
-            _channels("in_channels"), inside=_cell_inside,
+            _channels("in_channels"), inside=_cell_inside, free_args=("activations", "inputs", "outputs"),
         ),
         Operation(
             "mean_over_time", "pool", f"{_BLOCKS}:MeanOverTime", _pooled("the mean over time"), free,

@@ -108,22 +108,19 @@ class MobileMixing(MobileGrowth):
         return out
 
     # -- the mixture --------------------------------------------------------------------------
-    def _settled_or_raise(self) -> None:
-        """Raises where something that changes shapes beside a block is still open."""
+    def _unmixed(self) -> str | None:
+        """Something that changes shapes beside a block is still open."""
         still = [n for n, o in self._offered_options.items()
                  if len(o) > 1 and (n == "resolution" or n.endswith(("_width", "_activation")))]  # fmt: skip
-        if still:
-            listed = "; ".join(
-                f"{self.title(n)} {', '.join(self.format(n, o) for o in self._offered_options[n])}" for n in still
-            )
-            raise CannotBuild(
-                "blocks stand side by side only where their shapes are settled: "
-                f"keep one option of each of these: {listed}"
-            )
+        if not still:
+            return None
+        listed = "; ".join(
+            f"{self.title(n)} {', '.join(self.format(n, o) for o in self._offered_options[n])}" for n in still
+        )
+        return f"blocks stand side by side only where shapes are settled: keep one option of each of these: {listed}"
 
     def _mixture(self, partial: int, norm_pools: bool) -> Mixture:
         """Resizing, stem, a slot for each block (or stage) that has several options, head."""
-        self._settled_or_raise()
         if partial > 1:
             raise CannotBuild(
                 "the blocks of a mobile network change the channels, so an option cannot see a part of them: "

@@ -11,12 +11,14 @@ import torch
 from torch import Tensor, nn
 
 from engine.network.build import initialize, make_block
-from engine.network.operations import module_path
+from engine.network.operations import OPERATIONS, module_path
 from engine.network.plan import NetworkPlan, Node
 
 #: one operation at one place: (name of the weights, operation, arguments as JSON)
 Key = tuple[str, str, str]
 Block = Callable[..., Tensor]
+#: blocks kept of the operations that have many over the same weights
+_FORMS = 64
 
 
 def key_of(name: str, node: Node) -> Key:
@@ -24,11 +26,33 @@ def key_of(name: str, node: Node) -> Key:
     return name, node.op, json.dumps(dict(node.args), sort_keys=True)
 
 
+class _Held(nn.Module):
+    """Weights that several blocks of one operation share (`Operation.free_args`)."""
+
+    def lend(self, block: nn.Module) -> bool:
+        """Puts the held weights in the place of a block's own; False, and nothing done, where it has more."""
+        places = [(m, leaf, f"{name}.{leaf}".lstrip(".").replace(".", "__"))
+                  for name, m in block.named_modules() for leaf, _ in m.named_parameters(recurse=False)]  # fmt: skip
+        if any(name not in self._parameters for _, _, name in places):
+            return False
+        for module, leaf, name in places:
+            setattr(module, leaf, self.get_parameter(name))
+        return True
+
+    def hold(self, block: nn.Module) -> None:
+        """Takes in what it does not hold yet."""
+        for name, p in block.named_parameters():
+            name = name.replace(".", "__")
+            if name not in self._parameters:
+                self.register_parameter(name, nn.Parameter(p.detach()))
+
+
 class Bank(nn.Module):
     """Weights of all networks of a space; a network is run by walking its plan over them.
 
     An operation is made when it is first asked for, with initial weights from a seed of its own name, so that they do
-    not depend on the order of asking. What has neither weights nor state is shared by all places.
+    not depend on the order of asking. What has neither weights nor state is shared by all places. An operation with
+    `free_args` has a block for each of their values, over the same weights.
 
     Args:
         seed: of the initial weights.
@@ -50,10 +74,14 @@ class Bank(nn.Module):
         self.blocks = nn.ModuleList()
         self._keys: dict[Key, int] = {}
         self._plain: dict[tuple[str, str], nn.Module] = {}  # without weights: no part of the state
+        self._held: dict[Key, int] = {}  # without the free arguments
+        self._forms: dict[Key, nn.Module] = {}  # over weights that `blocks` hold
 
     def block(self, name: str, node: Node) -> nn.Module:
         """The operation of a node, under the name of its weights."""
         key = key_of(name, node)
+        if free := OPERATIONS[node.op].free_args:
+            return self._form(key, node, free)
         if key in self._keys:
             return self.blocks[self._keys[key]]
         plain = key[1:]
@@ -65,6 +93,28 @@ class Bank(nn.Module):
             return made
         self._keys[key] = len(self.blocks)
         self.blocks.append(made.train(self.training))
+        return made
+
+    def _form(self, key: Key, node: Node, free: tuple[str, ...]) -> nn.Module:
+        """A block over shared weights, which grow where it has more; `_keys` lists those that made them grow."""
+        if key in self._forms:
+            return self._forms[key]
+        fixed = {k: v for k, v in node.args.items() if k not in free}
+        place = (key[0], key[1], json.dumps(fixed, sort_keys=True))
+        if place not in self._held:
+            self._held[place] = len(self.blocks)
+            self.blocks.append(_Held())
+        held = self.blocks[self._held[place]]
+        assert isinstance(held, _Held)
+        with torch.device("meta"):
+            made = make_block(node)
+        if not held.lend(made):
+            self._keys[key] = self._held[place]
+            held.hold(self._make(place, node))
+            held.lend(made)
+        if len(self._forms) >= _FORMS:
+            self._forms.clear()
+        self._forms[key] = made
         return made
 
     def _make(self, key: Key, node: Node) -> nn.Module:
@@ -127,7 +177,7 @@ class Bank(nn.Module):
 
     # -- kept ---------------------------------------------------------------------------------
     def keys(self) -> list[list[str]]:
-        """What the bank holds, in the order of its blocks: JSON for a checkpoint."""
+        """What made the bank hold what it holds, in that order: JSON for a checkpoint."""
         return [list(key) for key in self._keys]
 
     def hold(self, keys: Sequence[Sequence[str]]) -> None:

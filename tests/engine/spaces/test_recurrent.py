@@ -209,3 +209,29 @@ def test_sampling_is_fast_enough_for_a_cell_space():
             space.sample(rng)
         best = max(best, 2000 / (time.perf_counter() - start))
     assert best > 10_000  # 20,000 on a quiet machine: see benchmarks/spaces.py
+
+
+# -- shared weights -------------------------------------------------------------------------------
+def test_a_node_has_one_matrix_whatever_it_reads_and_however_many_there_are():
+    from engine.supernets.nets.bank import Bank
+
+    space = made(nodes=(2, 3, 4), width=(5,), layers=(1,), embedding=(6,), pool=("last",), dropout=(0.0,))
+    bank = Bank(seed=1)
+
+    def cell(*nodes: tuple[str, int]):
+        text = f"Genotype(recurrent={list(nodes)}, concat=range(1, {len(nodes) + 1}))"
+        plan = space.plan(space.read(text))
+        return bank.block("layer1", next(n for n in plan.nodes if n.op == "recurrent_cell"))
+
+    three = cell(("tanh", 0), ("relu", 1), ("tanh", 0))
+    other = cell(("relu", 0), ("sigmoid", 0), ("tanh", 2))
+    assert three is not other and three.inputs != other.inputs
+    assert dict(three.named_parameters()) == dict(other.named_parameters())  # the same objects
+    before = bank.keys()
+    two, four = cell(("tanh", 0), ("tanh", 1)), cell(*[("relu", 0)] * 4)
+    assert len(bank.keys()) == len(before) + 1  # four nodes made a matrix, two did not
+    for i in range(3):
+        assert four.nodes[i].weight is three.nodes[i].weight
+    assert two.from_state.weight is four.from_state.weight
+    assert sum(p.numel() for p in bank.parameters()) == sum(p.numel() for p in four.parameters())
+    assert not any(p.is_meta for p in bank.parameters())

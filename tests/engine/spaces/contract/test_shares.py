@@ -23,7 +23,9 @@ from .conftest import PAIRS, made_up
 #: options under which all networks of a space are small, and its options stand side by side
 SMALL: dict[str, dict[str, Any]] = {
     "darts": {"channels": 4, "layers": 3},
+    "mobile": {"stages": [{"width": [8], "depth": [1, 2]}, {"width": [12], "depth": [1, 2, 3], "stride": 2}]},
     "nasbench201": {"channels": 4, "cells": 1},
+    "recurrent": {"width": (4, 6), "embedding": (4, 6)},
 }
 
 
