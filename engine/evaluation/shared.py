@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from engine import catalog
 from engine.errors import CannotBuild, DataError, InvalidArchitecture
 from engine.evaluation.base import Emit, Report, ShouldStop, Work
+from engine.supernets.latency import latency_of
 
 if TYPE_CHECKING:
     from engine.evaluation.trained import TrainedSession
@@ -120,16 +121,21 @@ class Shared:
 
     def _measure(self, work: Work, emit: Emit, should_stop: ShouldStop) -> Report:
         from engine.supernets.nets.latency import measure
-        from engine.training.device import choose_device, device_model
+        from engine.training.device import choose_device, device_model, repeatable
 
         begun = time.perf_counter()
         device = choose_device()
         setting = self._setting(work, emit)
+        batch = int(getattr(self.session.config.options("strategy"), "latency_batch", 1))
         emit({"kind": "phase", "phase": "measure"})
-        rows = measure(self.session.space, device, setting, should_stop)
+        with repeatable(device, setting.threads):
+            rows = measure(self.session.space, device, setting, should_stop, batch=batch, seed=work.seed, emit=emit)
+        ratios = [f"{row['ratio']:.2f}" for row in rows if "ratio" in row]
+        message = f"the parts of a network add up to {', '.join(ratios)} of what it takes as a whole"
+        emit({"kind": "log", "what": "latency", "message": message})
         return Report(
             metrics={}, fidelity=0, source="proxy", rows=tuple(rows), seed=work.seed,
-            cost={"duration_s": time.perf_counter() - begun, "device": device.type,
+            cost={"duration_s": time.perf_counter() - begun, "device": device.type, "latency_batch": batch,
                   "device_model": device_model(device), **setting.model_dump()},
         )  # fmt: skip
 
@@ -165,7 +171,7 @@ class Shared:
         return Setup(
             space=self.session.space, options=options, device=choose_device(), setting=setting, seed=work.seed,
             epochs=int(work.extra.get("epochs", options.epochs)), samples=self.session.spec.sizes["train"],
-            label_smoothing=config.training.label_smoothing, latency_ms=work.extra.get("latency_ms") or {},
+            label_smoothing=config.training.label_smoothing, latency_ms=latency_of(work.extra.get("latency_ms") or ()),
             run=int(work.extra.get("run", 1)),
         )  # fmt: skip
 

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from engine.architecture import Architecture
 from engine.spaces.base import SearchSpace
+from engine.supernets.latency import Latency
 from engine.supernets.nets.bank import Bank
 from engine.training.device import Setting
 from engine.training.inference import autocast
@@ -33,8 +34,8 @@ class Setup:
         run: which of the search's supernets it is, from 1.
         samples: of the training split.
         label_smoothing: of the search's recipe.
-        latency_ms: milliseconds of each option by table (of what `measure` measured on a worker's device), and under
-            `""` those of all that stands outside of the slots; {} = not measured.
+        latency_ms: {table: {option as text: milliseconds}}, of what `measure` measured on a worker's device, and
+            {"": {"": milliseconds}} for all that stands outside of the slots; {} = not measured.
     """
 
     space: SearchSpace
@@ -45,7 +46,7 @@ class Setup:
     epochs: int
     samples: int
     label_smoothing: float = 0.0
-    latency_ms: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    latency_ms: Latency = field(default_factory=dict)
     run: int = 1
 
 
