@@ -73,6 +73,29 @@ class Mixture:
         """The slots, in order."""
         return tuple(p for p in self.parts if isinstance(p, Slot))
 
+    def joined(self) -> dict[str, tuple[str, ...]]:
+        """Tables whose slots come together, by group: as the tables name it, else those that one node adds up.
+
+        A group without a name is called after its tables. A table that stands alone is a group of one; a table is in
+        the first group that it is found in.
+        """
+        groups: dict[str, list[str]] = {}
+        for table in self.tables:
+            if table.group:
+                groups.setdefault(table.group, []).append(table.name)
+        seen = {name for names in groups.values() for name in names}
+        table_of = {s.id: s.table for s in self.slots}
+        for part in self.parts:
+            if isinstance(part, Node) and part.op == "add":
+                together = dict.fromkeys(table_of[i] for i in part.inputs if i in table_of)
+                if together and not seen & set(together):
+                    groups["+".join(together)] = list(together)
+                    seen.update(together)
+        for table in self.tables:
+            if table.name not in seen:
+                groups[table.name] = [table.name]
+        return {group: tuple(names) for group, names in groups.items()}
+
     def keep(self, allowed: Mapping[str, Collection[Option]]) -> Mixture:
         """The mixture in which the named tables keep only these options; a table may keep a single one.
 
