@@ -19,7 +19,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cho_solve
-from scipy.optimize import minimize
 
 from engine.predictors._described import Rows
 
@@ -114,6 +113,8 @@ class Kernel:
             counts: (n,) measurements whose mean each target is.
             start, steps: where it begins, and how long it goes on.
         """
+        from scipy.optimize import minimize
+
         problem = _Likelihood(self, rows, targets, counts)
         low, high = self.prior - WITHIN * self.spread, self.prior + WITHIN * self.spread
         first = np.clip(self.prior if start is None else start, low, high)

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 from engine.architecture import Architecture, Option
 from engine.errors import EngineError
@@ -106,6 +105,8 @@ def consistent(process: GaussianProcess) -> float:
 
     Results that do not follow from their networks (noise, another protocol, a mix-up) teach nothing.
     """
+    from scipy.stats import rankdata  # takes half a second to load, which every process would pay
+
     mean, _ = process.left_out()
     n = len(mean)
     if n < 3 or np.ptp(process.targets) == 0:
