@@ -23,15 +23,23 @@ QUICK = {
     "NASWEB_CHECKPOINT_S": "0.1",
     "NASWEB_PLUGINS": "tests.plugins",
 }
+#: acted trainings need no torch, and a worker that must load it comes back late
+WITHOUT_TORCH = {"PYTHONPATH": str(Path(__file__).with_name("without_torch"))}
 
 
 class Site:
-    """A stack, its remote control, and a folder for the acted trainings."""
+    """A stack, its remote control, and a folder for the acted trainings.
 
-    def __init__(self, home: Path, **options: Any) -> None:
+    Args:
+        home: Where its files lie.
+        torch: Whether its fork servers load torch, as they do for real trainings.
+        options: See `Stack`.
+    """
+
+    def __init__(self, home: Path, *, torch: bool = False, **options: Any) -> None:
         self.folder = home / "acted"
         self.folder.mkdir()
-        env = {**QUICK, **options.pop("env", {})}
+        env = {**QUICK, **({} if torch else WITHOUT_TORCH), **options.pop("env", {})}
         self.stack = Stack(home / "d", env=env, **{"web": False, "workers": 1, "concurrency": 2, **options})
         self.stack.__enter__()
         self.remote = Remote(self.stack.env)
@@ -104,10 +112,10 @@ def make_site() -> Iterator[Callable[..., Site]]:
 
 
 @pytest.fixture(scope="module")
-def site() -> Iterator[Site]:
-    """One site for a module's tests."""
+def site(request: pytest.FixtureRequest) -> Iterator[Site]:
+    """One site for a module's tests; with torch where the module says ``TORCH = True``."""
     home = Path(tempfile.mkdtemp(prefix="nwf-"))
-    made = Site(home)
+    made = Site(home, torch=getattr(request.module, "TORCH", False))
     yield made
     made.close()
     shutil.rmtree(home, ignore_errors=True)

@@ -16,6 +16,7 @@ import redis
 
 from nasweb.addresses import embedded_socket
 from nasweb.supervisor import Stack, StackError, running_stack
+from tests.faults.conftest import WITHOUT_TORCH
 from tests.signals import as_a_shell_starts_it
 from tests.waiting import wait_until
 
@@ -168,7 +169,7 @@ def _answers(client: redis.Redis) -> bool:
 
 
 def test_every_part_is_started_again(make_stack: Callable[..., Stack]) -> None:
-    stack = make_stack(workers=1)
+    stack = make_stack(workers=1, env=WITHOUT_TORCH)
     before = stack.pids()
     assert set(before) == {"redis", "web", "control", "worker-1", "beat"}
     for name in before:
@@ -183,7 +184,7 @@ def test_every_part_is_started_again(make_stack: Callable[..., Stack]) -> None:
 
 def test_workers_go_on_after_redis_was_killed(make_stack: Callable[..., Stack]) -> None:
     """Their connections are gone with it; they find the new one and take what is queued."""
-    stack = make_stack(workers=1)
+    stack = make_stack(workers=1, env=WITHOUT_TORCH)
     wait_until(lambda: stack.health().get("workers") == 1, "the worker is online")
     client = redis.Redis.from_url(f"unix://{embedded_socket(stack.data_dir)}")
     old = stack.kill("redis")
@@ -241,7 +242,7 @@ def test_two_stacks_run_side_by_side(make_stack: Callable[..., Stack]) -> None:
 
 def test_a_stack_on_postgres_outlives_its_restart(make_stack: Callable[..., Stack], postgres_server: Any) -> None:
     url = postgres_server.create_database("outlives")
-    stack = make_stack(workers=1, env={"NASWEB_DATABASE_URL": url})
+    stack = make_stack(workers=1, env={"NASWEB_DATABASE_URL": url, **WITHOUT_TORCH})
     wait_until(lambda: stack.health().get("workers") == 1, "the worker is online")
     assert not (stack.data_dir / "db.sqlite3").exists()
     pids = stack.pids()
@@ -253,7 +254,7 @@ def test_a_stack_on_postgres_outlives_its_restart(make_stack: Callable[..., Stac
 
 
 def test_a_worker_told_to_stop_says_goodbye(make_stack: Callable[..., Stack]) -> None:
-    stack = make_stack(workers=1)
+    stack = make_stack(workers=1, env=WITHOUT_TORCH)
     wait_until(lambda: stack.health().get("workers") == 1, "the worker is online")
     stack.kill("worker-1", signal.SIGTERM, restart=False)
     wait_until(lambda: stack.health().get("workers") == 0, "the worker has left", timeout_s=10)

@@ -16,6 +16,8 @@ from tests.faults.conftest import Site
 from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.faults, pytest.mark.slow]
+#: children die here as real trainings would, forked off a process that holds torch
+TORCH = True
 
 
 def states(look: dict[str, Any]) -> Counter[str]:
