@@ -56,6 +56,12 @@ def plugins(kind: str) -> dict[str, type[Any]]:
     return dict(sorted(found.items()))
 
 
+def load() -> None:
+    """Imports every plug-in of every kind, before there is anybody who waits for it."""
+    for kind in (*KINDS, *INNER, *STANDS_FOR):
+        plugins(kind)
+
+
 def methods() -> dict[str, type[Any]]:
     """What can be named as a search's strategy: ask/tell strategies, then weight-sharing methods."""
     return {**plugins("strategy"), **plugins("supernet")}

@@ -36,6 +36,7 @@ PRELOAD = (
     "engine.network.build",
     "engine.data.registry",
     "engine.supernets.nets.training",
+    "engine.everything",
     "searches.child",
     "scipy.special",
     "scipy.optimize",

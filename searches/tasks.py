@@ -13,6 +13,7 @@ from django.conf import settings
 from django.db import close_old_connections
 from django.db.utils import InterfaceError, OperationalError
 
+from engine import catalog
 from searches import prompt  # noqa: F401 - connects itself to the workers' signals
 from searches.services.advance import advance_search as advance
 from searches.services.reap import reap as reap_once
@@ -62,7 +63,11 @@ def reap() -> None:
 
 @worker_ready.connect
 def get_going(sender: Any = None, **_kwargs: Any) -> None:
-    """In the control worker a thread of its own reaps too: the message that asks for it may be what was lost."""
+    """What a worker does before its first message.
+
+    It loads every plug-in: the first job would do so under its lease otherwise, which may run out on a busy machine. In
+    the control worker a thread of its own reaps too: the message that asks for it may be what was lost.
+    """
     queues = sender.app.amqp.queues.consume_from
     if "control" in queues:
         threading.Thread(target=_reap_for_ever, name="reaper", daemon=True).start()
@@ -70,6 +75,7 @@ def get_going(sender: Any = None, **_kwargs: Any) -> None:
         from searches.childwatch import warm_up
 
         warm_up()
+    catalog.load()
 
 
 def _reap_for_ever() -> None:
