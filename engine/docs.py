@@ -84,9 +84,13 @@ def example_spaces() -> dict[str, SearchSpace]:
 
 
 @cache
-def support() -> dict[str, dict[tuple[str, int], str | None]]:
-    """strategy -> (space, 1 or 2 objectives) -> None, or the reason for refusing."""
-    strategies: dict[str, type[Strategy]] = catalog.plugins("strategy")
+def support(kind: str = "strategy") -> dict[str, dict[tuple[str, int], str | None]]:
+    """strategy (or weight-sharing method) -> (space, 1 or 2 objectives) -> None, or the reason for refusing.
+
+    Args:
+        kind: "strategy" or "supernet".
+    """
+    strategies: dict[str, type[Strategy]] = catalog.plugins(kind)
     return {
         name: {
             (space_name, len(objectives)): cls.supports(space, objectives)
@@ -99,14 +103,14 @@ def support() -> dict[str, dict[tuple[str, int], str | None]]:
 
 def strategies_page() -> str:
     """The page about strategies: what each does, when to take it, and what it does not serve with the reason."""
-    strategies: dict[str, type[Strategy]] = catalog.plugins("strategy")
-    table, spaces = support(), list(example_spaces())
+    strategies: dict[str, type[Strategy]] = catalog.methods()
+    table, spaces = {**support(), **support("supernet")}, list(example_spaces())
     lines = [
         "# Strategies",
         "",
-        "Written by `python -m engine.docs` from the strategies themselves. Each is one file in `engine/strategies/`:",
-        "paper, symbols, options with their bounds and deviations stand there. How they compare stands in",
-        "`benchmarks/RESULTS.md`.",
+        "Written by `python -m engine.docs` from the strategies themselves. Each is one file in `engine/strategies/`,",
+        "those that share weights in `engine/supernets/`: paper, symbols, options with bounds and deviations stand",
+        "there. How they compare stands in `benchmarks/RESULTS.md`.",
         "",
     ]
     for group, title in GROUPS.items():

@@ -25,7 +25,7 @@ from searches.draining import draining
 from searches.keptchildren import kept
 from searches.models import Job, Search
 from searches.retrying import persistently
-from searches.scratch import settings_folder
+from searches.scratch import device_lock, settings_folder
 from searches.services import finals
 from searches.services.checkpoints import checkpoint_fetch, checkpoint_store
 from searches.services.inheriting import origin_fetch
@@ -158,6 +158,7 @@ class ChildRun:
         extra: dict[str, Any] = {
             "settings": Search.objects.values_list("settings", flat=True).get(pk=job.search_id),
             "settings_folder": str(settings_folder(job.search_id)),
+            "device_lock": str(device_lock()),
         }
         if job.kind == Job.Kind.PREFLIGHT:
             extra |= payload

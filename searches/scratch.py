@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import socket
 import threading
@@ -44,6 +45,12 @@ def sweep() -> int:
             shutil.rmtree(folder, ignore_errors=True)
             number += 1
     return number
+
+
+def device_lock() -> Path:
+    """Lock of the device that this worker's children compute on: theirs together, or of one that measures it."""
+    visible = re.sub(r"[^0-9A-Za-z-]+", "-", os.environ.get("CUDA_VISIBLE_DEVICES", ""))
+    return _root() / "locks" / f"{socket.gethostname()}.{visible or 'device'}.lock"
 
 
 def settings_folder(search_id: int) -> Path:

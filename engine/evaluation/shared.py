@@ -139,6 +139,30 @@ class Shared:
                   "device_model": device_model(device), **setting.model_dump()},
         )  # fmt: skip
 
+    def preflight(self, work: Work, setting: Setting, should_stop: ShouldStop) -> dict[str, float]:
+        """What a supernet of this search costs: {"epoch_s", "memory_bytes", "score_s"}; {} where there is none."""
+        if self.session.config.strategy.name not in catalog.plugins("supernet"):
+            return {}
+        from engine.supernets.nets.scoring import Judge
+        from engine.supernets.nets.training import SupernetTrainer
+        from engine.training.device import choose_device, repeatable
+        from engine.training.memory import PeakMemory
+
+        device, config = choose_device(), self.session.config
+        options: Any = config.options("strategy")
+        with repeatable(device, setting.threads):
+            memory = PeakMemory(device)
+            learner, data = self._learner(work, setting), self._data(setting)
+            trainer = SupernetTrainer(learner, data, config.training, {})
+            epoch_s = trainer.time_epoch(should_stop)
+            judge = Judge(learner, data, options.calibration)
+            (path,) = learner.paths(1, learner.rng(0, purpose=1))
+            judge.score(path)
+            begun = time.perf_counter()
+            judge.score(path)
+            score_s = time.perf_counter() - begun
+            return {"epoch_s": epoch_s, "memory_bytes": memory.peak(), "score_s": score_s}
+
     # -- parts --------------------------------------------------------------------------------
     def _judged(self, work: Work, setting: Setting) -> Judge:
         """The judge of the supernet that the work names, loaded where another one is held."""

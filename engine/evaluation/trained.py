@@ -215,6 +215,8 @@ class TrainedSession(Session):
                 should_stop,
             )
             rows.append({"architecture": architecture.to_json(), **row})
+        self._on_device.clear()
+        supernet = self._shared.preflight(work, setting, should_stop)
         worst = {key: max(float(row[key]) for row in rows) for key in ("n_params", "memory_bytes", "epoch_s")}
         return Report(
             metrics=worst,
@@ -223,6 +225,7 @@ class TrainedSession(Session):
             cost={
                 "duration_s": time.perf_counter() - begun,
                 "networks": rows,
+                **({"supernet": supernet} if supernet else {}),
                 "setting": setting.model_dump(),
                 **setting.model_dump(),
                 "device": device.type,

@@ -5,9 +5,13 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from engine import catalog
+from engine.config import SearchConfig
 from searches.forms import values as forms_values
 
 Values = dict[str, Any]
+#: networks trained alone that a weight-sharing search begins with: five, and a random one beside each
+ALONE = 10
 
 
 def with_space(values: Values, space: Values, data: Values) -> Values:
@@ -19,7 +23,31 @@ def with_strategy(values: Values, name: str) -> Values:
     """The same form with another strategy at its defaults."""
     if values["strategy"]["name"] == name:
         return values
-    return forms_values.renamed(values | {"strategy": {"name": name}})
+    before = str(values["strategy"]["name"])
+    return to_sharing(forms_values.renamed(values | {"strategy": {"name": name}}), before)
+
+
+def to_sharing(values: Values, before: str) -> Values:
+    """Where a weight-sharing method has just been chosen: few networks are trained alone, and all of them to the end.
+
+    Args:
+        before: the strategy until then; "" = not known, and nothing changes.
+    """
+    sharing = catalog.plugins("supernet")
+    if not before or before in sharing or values["strategy"]["name"] not in sharing:
+        return values
+    out = values | {"schedule": {"name": "full"}}
+    usual = SearchConfig.model_fields["budget"].default.trials
+    if values["budget"].get("trials", usual) == usual:
+        out["budget"] = values["budget"] | {"trials": ALONE}
+    return out
+
+
+def with_start(values: Values, digest: str) -> Values:
+    """The same form, its supernet beginning with the weights of an earlier one."""
+    if not re.fullmatch(r"[0-9a-f]{64}", digest) or values["strategy"]["name"] not in catalog.plugins("supernet"):
+        return values
+    return values | {"strategy": values["strategy"] | {"start": digest}}
 
 
 def with_data(values: Values, name: str) -> Values:

@@ -30,7 +30,7 @@ _TOKEN = re.compile(r"[0-9a-f]{64}|[1-9]\d{0,17}")
 
 def learns(strategy: str) -> bool:
     """Whether a strategy learns from earlier searches."""
-    cls: Any = catalog.plugins("strategy").get(strategy)
+    cls: Any = catalog.methods().get(strategy)
     return cls is not None and bool(cls.learns)
 
 

@@ -66,7 +66,7 @@ class Methods(Field):
 
 def methods(checked: Checked, now: str) -> Methods:
     """The row for a form in which `now` is chosen, for its space and objectives as far as they are known."""
-    plugins: dict[str, type[Strategy]] = catalog.plugins("strategy")
+    plugins: dict[str, type[Strategy]] = catalog.methods()
     space, objectives = _asked(checked)
     every = {name: _method(name, cls, now, space, objectives) for name, cls in plugins.items()}
     first = [next((n for n in names if n in every), "") for names in IN_VIEW]

@@ -28,6 +28,8 @@ METRICS = {
     "activation_bytes": "activation memory",
 }
 LIMIT_ROWS = (("n_macs", "million"), ("n_params", "million"), ("activation_bytes", "MB"))
+#: options of weight-sharing methods that are not folded
+SHARED_IN_VIEW = ("epochs", "scores")
 BUDGET_FOLDED = ("minutes", "target", "patience")
 
 
@@ -73,19 +75,21 @@ class Form:
 
 
 def build(
-    values: Values, checked: Checked, *, slots: int = 0, saved: Sequence[Choice] = (), earlier: Sequence[Choice] = ()
-) -> Form:
+    values: Values, checked: Checked, *, slots: int = 0, saved: Sequence[Choice] = (), earlier: Sequence[Choice] = (),
+    supernets: Sequence[Choice] = (),
+) -> Form:  # fmt: skip
     """The form for these values; problems stand at their fields.
 
     Args:
         saved: the person's saved spaces, to be chosen beside the families.
         earlier: ended searches that a strategy may learn from.
+        supernets: that a weight-sharing method may begin with.
     """
     v = forms_values.complete(values)
     sections = [
         _name_and_data(v, checked),
         _space(v, checked, saved),
-        _strategy(v, checked, earlier),
+        _strategy(v, checked, earlier, supernets),
         _goal(v),
         _budget(v, slots),
     ]
@@ -203,7 +207,7 @@ def _space(v: Values, checked: Checked, saved: Sequence[Choice] = ()) -> Section
     return section
 
 
-def _strategy(v: Values, checked: Checked, earlier: Sequence[Choice]) -> Section:
+def _strategy(v: Values, checked: Checked, earlier: Sequence[Choice], supernets: Sequence[Choice]) -> Section:
     now, schedule = str(v["strategy"]["name"]), str(v["schedule"]["name"])
     section = Section("strategy", "Strategy")
     section.fields.append(methods(checked, now))
@@ -221,6 +225,13 @@ def _strategy(v: Values, checked: Checked, earlier: Sequence[Choice]) -> Section
         Field(("schedule", "name"), "schedule", "segmented", choices=choices, help=schedule_words(v, checked))
     )
     folded = option_rows("strategy", now, v["strategy"], all_folded=True)
+    if now in catalog.plugins("supernet"):
+        section.fields += [replace(row, folded=False) for row in folded if row.path[-1] in SHARED_IN_VIEW]
+        folded = [row for row in folded if row.path[-1] not in SHARED_IN_VIEW]
+        for row in folded:
+            if row.path[-1] == "start":
+                row.kind, row.label, row.choices = "select", "begin with", list(supernets)
+                row.help = "Weights of an earlier supernet, where places and shapes agree; the rest begins anew."
     folded += option_rows("schedule", schedule, v["schedule"], all_folded=True)
     info = SearchConfig.model_fields
     folded.append(fields.make(("seed",), info["seed"], v["seed"], folded=True))

@@ -20,6 +20,7 @@ from searches.models import Job, Search
 from searches.selectors.preflight import estimate, preflight_status, preflights_done
 from searches.selectors.spaces import size_words
 from searches.services.preflight import TOKEN, preflight_request
+from searches.services.supernets import is_sharing
 
 #: parts of a search that decide what one epoch costs: a measurement holds while they stay the same
 MEASURED = ("data", "space", "evaluator", "training", "limits", "seed")
@@ -135,8 +136,8 @@ def strategy_words(config: SearchConfig, earlier: int) -> tuple[str, str]:
 # -- time --------------------------------------------------------------------------------------------
 def measured_key(config: SearchConfig) -> str:
     """Equal for searches whose networks cost the same to train."""
-    plain = config.to_json()
-    return hashlib.sha256(json.dumps({k: plain[k] for k in MEASURED}, sort_keys=True).encode()).hexdigest()[:16]
+    plain = _measured(config.to_json())
+    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def time_of(*, owner: AbstractBaseUser, checked: Checked, kept: dict[str, Any], slots: int, ask: bool) -> Time:
@@ -191,7 +192,13 @@ def _meanwhile(time: Time, owner: AbstractBaseUser, config: SearchConfig, slots:
 
 def _alike(plain: dict[str, Any]) -> dict[str, Any]:
     """What two searches share whose measurements may stand for each other: another seed samples other networks only."""
-    return {k: plain.get(k) for k in MEASURED if k != "seed"}
+    return {k: v for k, v in _measured(plain).items() if k != "seed"}
+
+
+def _measured(plain: dict[str, Any]) -> dict[str, Any]:
+    """What decides what is measured; of a weight-sharing method also itself, for its supernet is measured, too."""
+    out = {k: plain.get(k) for k in MEASURED}
+    return {**out, "strategy": plain["strategy"]} if is_sharing(plain) else out
 
 
 def _found(owner: AbstractBaseUser, config: SearchConfig, id: int, slots: int) -> Time | None:

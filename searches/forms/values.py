@@ -129,7 +129,7 @@ def default_name(values: Values) -> str:
 def renamed(values: Values) -> Values:
     """A name that nobody has typed follows the data and the strategy."""
     title, _, strategy = str(values.get("name", "")).rpartition(", ")
-    given = strategy.replace(" ", "_") in catalog.plugins("strategy")
+    given = strategy.replace(" ", "_") in catalog.methods()
     if given and title in {source.title for source in registry.sources().values()}:
         return values | {"name": default_name(values)}
     return values

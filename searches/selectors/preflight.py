@@ -82,6 +82,9 @@ def estimate(config: SearchConfig, payload: dict[str, Any], result: dict[str, An
     epoch_s = float(spread.mean())
     side_by_side = max(1, min(config.parallelism, slots or config.parallelism, config.budget.trials))
     search_s = config.budget.trials * (epoch_s * expected_epochs(config) + OVERHEAD_S) / side_by_side
+    supernet = report.get("cost", {}).get("supernet")
+    shared_s, shared = _shared(config, supernet) if supernet else (0.0, [])
+    search_s += shared_s
     limited = config.budget.minutes is not None and 60 * config.budget.minutes < search_s
     if limited and config.budget.minutes is not None:
         search_s = 60 * config.budget.minutes
@@ -99,8 +102,22 @@ def estimate(config: SearchConfig, payload: dict[str, Any], result: dict[str, An
             f"Smallest sampled network {_seconds(smallest['epoch_s'])} an epoch and "
             f"{_memory(smallest['memory_bytes'])}, largest {_seconds(largest['epoch_s'])} and "
             f"{_memory(largest['memory_bytes'])}.",
+            *shared,
         ],
     }
+
+
+def _shared(config: SearchConfig, row: dict[str, float]) -> tuple[float, list[str]]:
+    """Seconds before the first network is trained alone (one supernet after another, then scores), and a sentence."""
+    options: Any = config.options("strategy")
+    training = options.runs * options.epochs * row["epoch_s"]
+    scores = getattr(options, "scores", 0) + config.budget.trials
+    scoring = scores * row["score_s"]
+    text = (
+        f"Supernet {_seconds(row['epoch_s'])} an epoch and {_memory(row['memory_bytes'])}: {_clock(training)} for "
+        f"{options.runs * options.epochs:,} epochs, {_clock(scoring)} for {scores:,} scores."
+    )
+    return training + scoring, [text]
 
 
 def _clock(seconds: float) -> str:

@@ -31,6 +31,7 @@ from searches.models import Search, SpaceVersion
 from searches.selectors.listing import age
 from searches.selectors.searches import proposed_in, search_get, searches_of
 from searches.selectors.spaces import newest_versions, version_get
+from searches.selectors.supernet_list import supernet_choices
 from searches.selectors.workers import workers_online
 from searches.services import lifecycle
 from searches.services.spaces import space_create
@@ -119,8 +120,9 @@ def _from_address(request: HttpRequest, state: dict[str, Any]) -> None:
         state.pop("space_version", None)
     elif (wanted := request.GET.get("data", "")) in registry.sources():
         state["values"] = changed.with_data(values, wanted)
-    if (wanted := request.GET.get("strategy", "")) in catalog.plugins("strategy"):
+    if (wanted := request.GET.get("strategy", "")) in catalog.methods():
         state["values"] = changed.with_strategy(state["values"], wanted)
+    state["values"] = changed.with_start(state["values"], request.GET.get("start", ""))
     if first := saved.first_of(request.GET.get("first", "")):
         state["first"] = first
 
@@ -179,6 +181,7 @@ def _posted(request: HttpRequest, state: dict[str, Any]) -> dict[str, Any]:
     learning.take_post(state, request.POST)
     found = saved.taken(request.POST, newest_versions(user=request.user, also=state.get("space_version")))
     values = forms_values.renamed(forms_values.from_post(found.post, parallelism=_slots()[0] or 2))
+    values = changed.to_sharing(values, request.POST.get("strategy:for", ""))
     if found.version is None:
         state.pop("space_version", None)
         return values
@@ -314,7 +317,10 @@ def _context(request: HttpRequest, key: str, state: dict[str, Any], checked: Che
     version = _version(request, state)
     saved_choices = saved.choices(newest_versions(user=request.user, also=state.get("space_version")), version)
     earlier = learning.choices(request.user, checked, state)
-    form = build(values, checked, slots=slots, saved=saved_choices, earlier=earlier)
+    supernets = supernet_choices(
+        user=request.user, space=str(values["space"].get("name")), chosen=str(values["strategy"].get("start") or "")
+    )
+    form = build(values, checked, slots=slots, saved=saved_choices, earlier=earlier, supernets=supernets)
     first, first_why = saved.first_words(state.get("first"), checked)
     kept = state.setdefault("preflight", {})
     measured = time_of(owner=request.user, checked=checked, kept=kept, slots=slots, ask=ask)

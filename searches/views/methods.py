@@ -26,6 +26,7 @@ class Row:
         source: its paper, or "".
         refused: (where, reason) of what it cannot serve.
         preferred: what a new form offers.
+        races: it can be raced in the arena, where tables answer.
     """
 
     name: str
@@ -34,16 +35,23 @@ class Row:
     source: str
     refused: list[tuple[str, str]]
     preferred: bool
+    races: bool
 
 
 @require_GET
 def methods(request: HttpRequest) -> HttpResponse:
     """The page; it follows from the catalog alone."""
-    strategies: dict[str, type[Strategy]] = catalog.plugins("strategy")
-    table, preferred = support(), DEFAULTS["strategy"]
+    strategies: dict[str, type[Strategy]] = catalog.methods()
+    table, preferred = {**support(), **support("supernet")}, DEFAULTS["strategy"]
     rows = {
         name: Row(
-            name, spelled(cls.summary), spelled(cls.guide), source_of(cls), refusals(table[name]), name == preferred
+            name,
+            spelled(cls.summary),
+            spelled(cls.guide),
+            source_of(cls),
+            refusals(table[name]),
+            name == preferred,
+            name in catalog.plugins("strategy"),
         )
         for name, cls in strategies.items()
     }

@@ -158,6 +158,28 @@ class SupernetTrainer:
         emit({"kind": "epoch", "epochs": learner.setup.epochs, **row})
         return reason
 
+    def time_epoch(self, should_stop: ShouldStop) -> float:
+        """Seconds of an epoch, from a few steps; the learner is spoilt for training afterwards."""
+        train, held = self._draws(0)
+        count = len(self.batches)
+        self.learner.begin_epoch(0)
+        self.learner.bank.train()
+        begun = time.perf_counter()
+        steps = 0
+        for turn in range(2 + 30):
+            if turn == 2:  # warm by now
+                begun = time.perf_counter()
+            batch = turn % count
+            other = None if held is None else self._held(held, batch)
+            self.learner.step(At(0, turn, 1e-4), self._batch(train, batch, self.halves[0]), other)
+            steps = turn - 1
+            spent = time.perf_counter() - begun
+            if (turn >= 4 and spent > 1.0) or should_stop() is not None:
+                break
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        return (time.perf_counter() - begun) / max(1, steps) * count
+
     # -- batches ------------------------------------------------------------------------------
     def _draws(self, epoch: int) -> tuple[Draws, Draws | None]:
         """Order and augmentation of an epoch, for both halves."""
