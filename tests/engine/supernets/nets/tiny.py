@@ -23,14 +23,16 @@ def tiny_space(**options: Any) -> SearchSpace:
     return space_of(Nasbench201, Nasbench201.Options(**values), data_spec((1, 8, 8), n_classes=3))
 
 
-def tiny_learner(method: str, *, space: dict[str, Any] | None = None, seed: int = 3, **options: Any) -> Any:
-    """A fresh learner of a method."""
+def tiny_learner(
+    method: str, *, space: dict[str, Any] | None = None, bound: SearchSpace | None = None, seed: int = 3, **options: Any
+) -> Any:
+    """A fresh learner of a method, on the tiny space with these options or on another one."""
     cls = catalog.get("strategy", method)
     values = cls.Options(**{"epochs": 3, "batch_size": 8, **options})
     return cls.learner(
         Setup(
-            space=tiny_space(**space or {}), options=values, device=torch.device("cpu"), setting=Setting(), seed=seed,
-            epochs=values.epochs, samples=SAMPLES,
+            space=bound or tiny_space(**space or {}), options=values, device=torch.device("cpu"), setting=Setting(),
+            seed=seed, epochs=values.epochs, samples=SAMPLES,
         )
     )  # fmt: skip
 
