@@ -108,11 +108,11 @@ class TableContext(Context):
 
     problem: Problem
 
-    def why_not(self, architecture: Architecture) -> str | None:
+    def why_not(self, architecture: Architecture, upto: int | None = None) -> str | None:
         """As everywhere, or that the table has no such row."""
         if architecture.key not in self.problem.row_of:
             return "not in the table"
-        return super().why_not(architecture)
+        return super().why_not(architecture, upto)
 
 
 def conductor_of(

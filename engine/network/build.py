@@ -49,7 +49,7 @@ class PlanNetwork(nn.Module):
         self._side = tuple(slots[name] for name in plan.auxiliary)
         self._steps = _steps(plan.nodes, modules, slots)
         # auxiliary heads, with all that only they read, take no part in a prediction
-        self._short = _steps(_without_side(plan), modules, slots) if plan.auxiliary else self._steps
+        self._short = _steps(without_side(plan), modules, slots) if plan.auxiliary else self._steps
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Logits (B, n_outputs) of a batch (B, *input_shape)."""
@@ -74,7 +74,7 @@ def _steps(nodes: Sequence[Node], modules: dict[str, nn.Module], slots: dict[str
     return out
 
 
-def _without_side(plan: NetworkPlan) -> list[Node]:
+def without_side(plan: NetworkPlan) -> list[Node]:
     """The nodes without those that lead to auxiliary logits alone."""
 
     def leading_to(targets: Iterable[str]) -> set[str]:

@@ -121,10 +121,16 @@ class Context:
         """Trials of the same architecture (in the sense of `duplicates`), oldest first."""
         return self._trials.get(self.identity(architecture), ())
 
-    def why_not(self, architecture: Architecture) -> str | None:
-        """Why this must not become a trial (over a limit, cannot be built, a duplicate), or None."""
+    def why_not(self, architecture: Architecture, upto: int | None = None) -> str | None:
+        """Why this must not become a trial (over a limit, cannot be built, a duplicate), or None.
+
+        Args:
+            architecture: that is meant.
+            upto: the last trial that it can be a duplicate of, for what was decided before there were more.
+        """
         try:
-            if self.duplicates != "allowed" and (same := self.trials_of(architecture)):
+            same = self.trials_of(architecture) if self.duplicates != "allowed" else ()
+            if same and (upto is None or same[0] <= upto):
                 return f"duplicate of #{same[0]}"
             costs = self.costs(architecture)
         except CannotBuild as e:

@@ -32,7 +32,7 @@ from engine.supernets.options import SupernetOptions as SupernetOptions
 if TYPE_CHECKING:
     from engine.config import Budget
     from engine.evaluation.base import Report
-    from engine.log import Entry, Launch
+    from engine.log import Entry, Launch, PieceDone
     from engine.objectives import Objective
     from engine.spaces.base import SearchSpace
     from engine.supernets.nets.learner import Learner, Setup
@@ -91,11 +91,14 @@ class SupernetMethod(Strategy):
         self.supernets: list[int] = []
         self.found: list[Architecture] = []
         self.inherited: dict[str, float] = {}
+        self._unscorable: set[str] = set()
         self._inner = Inner(options.search, options.scores, context) if self.searches else None  # type: ignore[attr-defined]
         self._items: list[Item] = []
         self._first = 0  # items that were planned together, before any extension of the budget
         self._budget = context.budget.trials
         self._at = 0
+        self._paired_at: int | None = None  # trials there were when it was decided what is trained alone
+        self._lived: list[PieceDone] = []
         self.partner_of: dict[int, int] = {}
         self._trial_of: dict[tuple[int, int], int] = {}
 
@@ -208,6 +211,8 @@ class SupernetMethod(Strategy):
         for a, row in zip(asked, report.rows, strict=True):
             if "accuracy" in row:
                 self.inherited[self.context.identity(a)] = float(row["accuracy"])
+            else:
+                self._unscorable.add(self.context.identity(a))
         if self.stage == "score" and self._inner is not None:
             self._inner.tell(report.rows)
 
@@ -215,21 +220,29 @@ class SupernetMethod(Strategy):
     def _pair(self) -> None:
         """What is trained alone: derived networks within the limits, each beside a random one of its cost."""
         self.stage = "partners"
+        if self._paired_at is None:
+            self._paired_at = len(self.context.history)
         number = max(1, self.context.budget.trials // (2 * (1 + self.options.repeats)))
-        good = [a for a in self.found if self.context.fresh(a)]
+        why_not = [self.context.why_not(a, self._paired_at) for a in self.found]
+        good = [a for a, reason in zip(self.found, why_not, strict=True) if reason is None]
         if not good:
-            why = self.context.why_not(self.found[0]) if self.found else "there is none"
+            why = why_not[0] if why_not else "there is none"
             raise StrategyFailed(f"{self.name}: no derived network can be trained alone: {why}")
-        self._plan(good[:number])
+        self._plan(good[:number], self._paired_at)
         self._first = len(self._items)
 
-    def _plan(self, derived: Sequence[Architecture]) -> None:
-        """Items for these and their partners: all pairs once, then again with other seeds where that is wanted."""
+    def _plan(self, derived: Sequence[Architecture], upto: int | None) -> None:
+        """Items for these and their partners: all pairs once, then again with other seeds where that is wanted.
+
+        Args:
+            derived: to be trained alone.
+            upto: the last trial that a partner must differ from: a restart, which plans again, finds more of them.
+        """
         taken = {self.context.identity(a) for a in [*derived, *(item.architecture for item in self._items)]}
         first = 1 + max((item.pair for item in self._items), default=0)
         pairs = []
         for i, a in enumerate(derived, start=first):
-            partner = self._partner(a, i, taken)
+            partner = self._partner(a, i, taken, upto)
             pairs.append((i, a, partner))
             if partner is not None:
                 taken.add(self.context.identity(partner))
@@ -248,7 +261,7 @@ class SupernetMethod(Strategy):
         known = {self.context.identity(item.architecture) for item in self._items}
         for a in self.found:
             if self.context.identity(a) not in known and self.context.fresh(a):
-                self._plan([a])
+                self._plan([a], None)
                 return True
         return False
 
@@ -265,13 +278,13 @@ class SupernetMethod(Strategy):
     def _macs(self, a: Architecture) -> float:
         return float(self.context.costs(a)["n_macs"])
 
-    def _partner(self, a: Architecture, pair: int, taken: set[str]) -> Architecture | None:
+    def _partner(self, a: Architecture, pair: int, taken: set[str], upto: int | None) -> Architecture | None:
         """A random network of the same cost: the first within `SAME_COST`, else the nearest of those looked at."""
         rng = np.random.default_rng([self.context.seed, 0x9A13, pair])
         wanted, best, off = self._macs(a), None, float("inf")
         for _ in range(PARTNERS):
             other = self.context.space.sample(rng)
-            if self.context.identity(other) in taken or not self.context.fresh(other):
+            if self.context.identity(other) in taken or self.context.why_not(other, upto) is not None:
                 continue
             gap = abs(self._macs(other) - wanted) / max(wanted, 1)
             if gap < off:
@@ -285,7 +298,7 @@ class SupernetMethod(Strategy):
         out: dict[str, Architecture] = {}
         for item in self._items:
             identity = self.context.identity(item.architecture)
-            if identity not in self.inherited:
+            if identity not in self.inherited and identity not in self._unscorable:
                 out.setdefault(identity, item.architecture)
         return list(out.values())[:SCORED_AT_ONCE]
 
@@ -338,13 +351,10 @@ class SupernetMethod(Strategy):
         return f"{text}, then trains {trained} alone, each beside a random one of the same cost"
 
     def relive(self, entries: Sequence[Entry]) -> None:
-        """Goes through the pieces of the log again: what a snapshot does not repeat."""
+        """Takes the pieces of the log, which `load` goes through again: a snapshot does not repeat them."""
         from engine.log import PieceDone
 
-        for entry in entries:
-            if isinstance(entry, PieceDone):
-                self.launches()
-                self.told_piece(entry.piece, entry.report)
+        self._lived = [entry for entry in entries if isinstance(entry, PieceDone)]
 
     def state(self) -> dict[str, Any]:
         """How far the trials are; the rest follows from the log."""
@@ -353,20 +363,23 @@ class SupernetMethod(Strategy):
             [dict(i.architecture.choices), i.pair, i.derived, i.replicate, i.why] for i in self._items[self._first :]
         ]
         return {**super().state(), "at": self._at, "trials": trials, "launched": self.n_pieces, "stage": self.stage,
-                "more": more}  # fmt: skip
+                "paired_at": self._paired_at, "more": more}  # fmt: skip
 
     def load(self, state: Mapping[str, Any]) -> None:
         """Takes up a state, after `relive`."""
         super().load(state)
         self._at = int(state["at"])
-        self._items += [Item(self.context.space.validate(choices), *rest) for choices, *rest in state["more"]]
         self._trial_of = {(int(p), bool(d)): int(n) for p, d, n in state["trials"]}
         for (pair, derived), n in self._trial_of.items():
             if not derived and (partner := self._trial_of.get((pair, True))) is not None:
                 self.partner_of[n] = partner
-        if self.n_pieces < int(state["launched"]):
+        self._paired_at = state["paired_at"]
+        for entry in self._lived:
             self.launches()
-        self.stage = state["stage"]
+            self.told_piece(entry.piece, entry.report)
+        if self.n_pieces < int(state["launched"]) or self.stage != state["stage"]:
+            self.launches()
+        self._items += [Item(self.context.space.validate(choices), *rest) for choices, *rest in state["more"]]
 
 
 def piece_seed(seed: int, run: int) -> int:

@@ -9,7 +9,20 @@ from typing import Any
 import numpy as np
 
 from engine import catalog
-from engine.conductor import Action, Conductor, Edit, Entry, Finish, Promote, Result, Start, Stop, entry_from_json
+from engine.conductor import (
+    Action,
+    Conductor,
+    Edit,
+    Entry,
+    Finish,
+    Launch,
+    PieceDone,
+    Promote,
+    Result,
+    Start,
+    Stop,
+    entry_from_json,
+)
 from engine.config import SearchConfig
 from engine.data.spec import DataSpec
 from engine.evaluation.base import Report
@@ -96,6 +109,7 @@ class Driver:
         self.out = Recorded(settings, conductor_of(settings))
         self.table = Synthetic(settings.options("evaluator"), self.out.conductor.context.space)  # type: ignore[arg-type]
         self.running: dict[int, int] = {}
+        self.pieces: dict[int, Launch] = {}
         self.epochs = settings.budget.epochs
 
     def tell(self, entry: Entry) -> list[Action]:
@@ -109,10 +123,14 @@ class Driver:
                 case Start() | Promote():
                     assert action.trial not in self.running
                     self.running[action.trial] = action.fidelity
+                case Launch():
+                    self.pieces[action.piece] = action
                 case Stop():
                     self.running.pop(action.trial, None)
+                case Finish():
+                    self.pieces.clear()
         assert c.next_actions() == []
-        assert c.n_running == len(self.running)
+        assert c.n_running == len(self.running) + len(self.pieces)
         self.out.actions.append(actions)
         if self.snapshots:
             self.out.snapshots.append(json.dumps(c.state(), allow_nan=False))
@@ -138,10 +156,44 @@ class Driver:
         fidelity = self.running.pop(number)
         return self.tell(Result(number, fidelity, Report.failed("crashed", message, fidelity=fidelity)))
 
+    def piece_report(self, launch: Launch) -> Report:
+        """What a worker would say of a piece of a weight-sharing search; made up, from the piece's seed."""
+        space, rng = (
+            self.out.conductor.context.space,
+            np.random.default_rng([int(launch.payload["seed"]), launch.piece]),
+        )
+        if launch.kind == "supernet":
+            rows: list[dict[str, Any]] = [{"epoch": i, "accuracy": 0.5} for i in (1, 2, 3, 4)]
+            if not self.out.conductor.strategy.searches:  # type: ignore[attr-defined]
+                for row in rows:
+                    row["derived"] = dict(space.sample(rng).choices)
+                rows[-1]["choices"] = [dict(space.sample(rng).choices) for _ in range(3)]
+        elif launch.kind == "score":
+            asked = [space.validate(c) for c in launch.payload["architectures"]]
+            rows = [{"accuracy": 0.9 * self.table.accuracy(a, self.epochs, self.epochs), "loss": 1.0} for a in asked]
+            for i in np.flatnonzero(rng.random(len(rows)) < 0.1):
+                rows[i] = {"reason": "cannot be built"}
+        else:
+            tables = space.mixture().tables
+            rows = [
+                {"table": t.name, "option": str(o), "ms": float(rng.random()), "spread_ms": 0.1}
+                for t in tables
+                for o in t.options
+            ]
+        return Report({}, 0, "proxy" if launch.kind == "measure" else "inherited", rows=tuple(rows))
+
+    def finish_piece(self, report: Report | None = None) -> list[Action]:
+        """Ends the piece that was launched first."""
+        launch = self.pieces.pop(next(iter(self.pieces)))
+        return self.tell(PieceDone(launch.piece, report or self.piece_report(launch)))
+
     def all(self) -> Recorded:
-        """Runs to the end, first in first out."""
+        """Runs to the end, first in first out; pieces first."""
         while self.out.finish is None:
-            self.finish_one()
+            if self.pieces:
+                self.finish_piece()
+            else:
+                self.finish_one()
         return self.out
 
 
@@ -173,7 +225,7 @@ def wild(settings: SearchConfig, seed: int, *, failures: float = 0.1, edits: flo
         if driver.out.finish is not None:
             return driver.out
         chance = rng.random()
-        if chance < edits or not driver.running:
+        if chance < edits or not (driver.running or driver.pieces):
             kind = "resume" if paused else str(rng.choice(["pause", "extend", "cancel_trial", "propose"]))
             match kind:
                 case "pause" | "resume":
@@ -185,8 +237,14 @@ def wild(settings: SearchConfig, seed: int, *, failures: float = 0.1, edits: flo
                     driver.tell(Edit("propose", {"choices": driver.out.conductor.context.space.sample(rng).choices}))
                 case _:
                     driver.tell(
-                        Edit("cancel_trial", {"trial": int(rng.integers(1, len(driver.out.conductor.history) + 1))})
+                        Edit(
+                            "cancel_trial",
+                            {"trial": int(rng.integers(1, max(2, len(driver.out.conductor.history) + 1)))},
+                        )
                     )
+            continue
+        if driver.pieces and (not driver.running or rng.random() < 0.5):
+            driver.finish_piece()
             continue
         trial = int(rng.choice(list(driver.running)))
         if rng.random() < failures:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from engine.network.build import initialize, make_block
+from engine.network.build import initialize, make_block, without_side
 from engine.network.operations import OPERATIONS, module_path
 from engine.network.plan import NetworkPlan, Node
+from engine.training.seeds import stream
 
 #: one operation at one place: (name of the weights, operation, arguments as JSON)
 Key = tuple[str, str, str]
@@ -119,7 +119,9 @@ class Bank(nn.Module):
 
     def _make(self, key: Key, node: Node) -> nn.Module:
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(zlib.crc32(repr(key).encode()) + (self.seed << 32) & (1 << 63) - 1)
+            # mixed, since torch's CPU generator reads the lower 32 bits alone; and of the CPU alone: dropout on a GPU
+            # has a generator of its own, which goes on
+            torch.default_generator.manual_seed(stream(self.seed, 0, repr(key)))
             made = make_block(node)
             initialize(made)
         if not self.affine:
@@ -141,19 +143,17 @@ class Bank(nn.Module):
         """Logits (B, n_outputs) of the network of a plan for a batch (B, *input_shape), under the shared weights.
 
         Args:
-            plan: the network; auxiliary heads are left out.
+            plan: the network; auxiliary heads, and what leads to them alone, are left out.
             x: the batch.
             names: names of the weights by node, where they differ from the nodes' ids.
         """
         names = names or {}
-        nodes = plan.nodes
+        nodes = without_side(plan) if plan.auxiliary else plan.nodes
         last = {source: i for i, node in enumerate(nodes) for source in node.inputs}
         values: dict[str, Tensor] = {"input": x}
-        skipped = set(plan.auxiliary)
         for i, node in enumerate(nodes):
-            if node.id not in skipped:
-                inputs = [values[source] for source in node.inputs]
-                x = values[node.id] = self.block(names.get(node.id, node.id), node)(*inputs)
+            inputs = [values[source] for source in node.inputs]
+            x = values[node.id] = self.block(names.get(node.id, node.id), node)(*inputs)
             for source in node.inputs:  # nobody reads it again
                 if last[source] == i:
                     values.pop(source, None)

@@ -14,7 +14,7 @@ from engine.training.inference import Scores, scores
 from engine.training.loop import DeviceData
 
 _BatchNorm = nn.modules.batchnorm._BatchNorm
-#: samples of one pass while statistics are taken
+#: samples of one pass at most while statistics are taken
 PASS = 256
 
 
@@ -69,8 +69,9 @@ class Judge:
             m.momentum = None  # the mean over all passes
             m.train()
         try:
-            for start in range(0, len(self.seen), PASS):
-                self.learner.run(architecture, self.seen[start : start + PASS])
+            # passes of one size, give or take a sample: each counts alike, and none is of a single one
+            for part in self.seen.tensor_split(-(-len(self.seen) // PASS)):
+                self.learner.run(architecture, part)
         finally:
             for m, momentum in zip(found, before, strict=True):
                 m.momentum = momentum

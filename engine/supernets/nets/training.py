@@ -98,7 +98,6 @@ class SupernetTrainer:
         p, learner = self.progress, self.learner
         count, epochs = len(self.batches), learner.setup.epochs
         if p.batch == 0:
-            learner.begin_epoch(p.epoch)
             p.sums = {}
         learner.bank.train()
         train, held = self._draws(p.epoch)
@@ -111,6 +110,8 @@ class SupernetTrainer:
             if order not in (None, ENOUGH):
                 p.sums = {name: float(v) for name, v in sums.items()}
                 self._stop(str(order), emit, path)
+            if batch == 0:  # after the look at orders: whoever resumes here begins the epoch, once
+                learner.begin_epoch(p.epoch)
             step = p.epoch * count + batch
             rate = learner.rate(step, epochs * count)
             mine = self._batch(train, batch, self.halves[0])
