@@ -16,7 +16,6 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
@@ -25,6 +24,7 @@ from pydantic import BaseModel
 from engine.architecture import Architecture
 from engine.errors import InvalidArchitecture, StrategyFailed
 from engine.strategies.base import Context, Exhausted, Group, Proposal, Strategy, Wait
+from engine.supernets._alone import Item, partner_of
 from engine.supernets._inner import Inner
 from engine.supernets.options import SearchedOptions as SearchedOptions
 from engine.supernets.options import SupernetOptions as SupernetOptions
@@ -39,29 +39,8 @@ if TYPE_CHECKING:
 
 #: subnets of one piece of work
 SCORED_AT_ONCE = 64
-#: random networks looked at for one of the same cost, and how far its multiply-adds may be off
-PARTNERS, SAME_COST = 1000, 0.05
 #: derived networks that are ranked
 RANKED = 200
-
-
-@dataclass(frozen=True)
-class Item:
-    """One network to be trained alone.
-
-    Attributes:
-        architecture: what.
-        pair: number of the pair, from 1.
-        derived: of the method; else its random partner.
-        replicate: how often it was trained before.
-        why: for people.
-    """
-
-    architecture: Architecture
-    pair: int
-    derived: bool
-    replicate: int
-    why: str
 
 
 class SupernetMethod(Strategy):
@@ -242,7 +221,7 @@ class SupernetMethod(Strategy):
         first = 1 + max((item.pair for item in self._items), default=0)
         pairs = []
         for i, a in enumerate(derived, start=first):
-            partner = self._partner(a, i, taken, upto)
+            partner = partner_of(self.context, a, i, taken, upto)
             pairs.append((i, a, partner))
             if partner is not None:
                 taken.add(self.context.identity(partner))
@@ -251,7 +230,8 @@ class SupernetMethod(Strategy):
                 again = f", again (seed {replicate + 1})" if replicate else ""
                 self._items.append(Item(a, i, True, replicate, self._why(a, i) + again))
                 if partner is not None:
-                    cost = f"{self._macs(partner) / 1e6:.2f} M multiply-adds beside {self._macs(a) / 1e6:.2f} M"
+                    mine, beside = (float(self.context.costs(n)["n_macs"]) / 1e6 for n in (partner, a))
+                    cost = f"{mine:.2f} M multiply-adds beside {beside:.2f} M"
                     self._items.append(Item(partner, i, False, replicate, f"random partner: {cost}{again}"))
 
     def _plan_more(self) -> bool:
@@ -274,24 +254,6 @@ class SupernetMethod(Strategy):
         if accuracy is not None and self.searches:
             return f"number {place} by shared weights: {100 * accuracy:.1f} % there"
         return "derived" if place == 1 else f"derived, number {place}"
-
-    def _macs(self, a: Architecture) -> float:
-        return float(self.context.costs(a)["n_macs"])
-
-    def _partner(self, a: Architecture, pair: int, taken: set[str], upto: int | None) -> Architecture | None:
-        """A random network of the same cost: the first within `SAME_COST`, else the nearest of those looked at."""
-        rng = np.random.default_rng([self.context.seed, 0x9A13, pair])
-        wanted, best, off = self._macs(a), None, float("inf")
-        for _ in range(PARTNERS):
-            other = self.context.space.sample(rng)
-            if self.context.identity(other) in taken or self.context.why_not(other, upto) is not None:
-                continue
-            gap = abs(self._macs(other) - wanted) / max(wanted, 1)
-            if gap < off:
-                best, off = other, gap
-            if gap <= SAME_COST:
-                break
-        return best
 
     def _unscored(self) -> list[Architecture]:
         """Of what is trained alone, what has no inherited accuracy yet."""

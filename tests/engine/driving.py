@@ -48,7 +48,12 @@ def config(**changes: Any) -> SearchConfig:
 
 def data_of(settings: SearchConfig) -> DataSpec:
     """The data the synthetic table brings."""
-    return TabularEvaluator.data_spec(settings.options("evaluator"))
+    return TabularEvaluator.data_spec(table_of(settings))
+
+
+def table_of(settings: SearchConfig) -> Any:
+    """Options of the table that plays the workers; its own where the search's evaluator is another one."""
+    return settings.options("evaluator") if settings.evaluator.name == "tabular" else TabularEvaluator.Options()
 
 
 def conductor_of(settings: SearchConfig) -> Conductor:
@@ -107,7 +112,7 @@ class Driver:
     def __init__(self, settings: SearchConfig, *, snapshots: bool = False) -> None:
         self.snapshots = snapshots
         self.out = Recorded(settings, conductor_of(settings))
-        self.table = Synthetic(settings.options("evaluator"), self.out.conductor.context.space)  # type: ignore[arg-type]
+        self.table = Synthetic(table_of(settings), self.out.conductor.context.space)
         self.running: dict[int, int] = {}
         self.pieces: dict[int, Launch] = {}
         self.epochs = settings.budget.epochs

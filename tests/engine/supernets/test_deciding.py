@@ -26,7 +26,7 @@ FEW = {**CELL, "operations": ["skip_connect", "nor_conv_1x1", "nor_conv_3x3"]}
 def settings_of(method: str, options: dict[str, Any] | None = None, **changes: Any):
     """A search of 8 trials, four at a time."""
     strategy = {"name": method, **options_of(method, **(options or {}))}
-    return config(**{"strategy": strategy, "space": FEW, "budget": {"trials": 8}, **changes})
+    return config(**{"strategy": strategy, "space": FEW, "evaluator": "trained", "budget": {"trials": 8}, **changes})
 
 
 def begun(method: str, options: dict[str, Any] | None = None, **changes: Any) -> Driver:
