@@ -5,7 +5,7 @@ parameters grow; once they lead, the others are trained less and less. What is d
 order DARTS ends at 54.30 % on NAS-Bench-201's CIFAR-10. Two rules see it coming:
 
 - skips: for `HELD` epochs at least `BOUND` of the derived architecture's operations that could be one were skip
-  connections, and the probability of skips leans above its even share, rises, and is the highest so far;
+  connections, in all of them skips were more probable than ever before, and still rise above their even share;
 - eigenvalue: the dominant eigenvalue of the held-out loss's Hessian in the architecture parameters rises by Zela et al.
   2020's rule (section 4.3, DARTS-ES): mean of the last `SMOOTH` epochs against the same `BACK` epochs ago.
 
@@ -25,8 +25,9 @@ from engine.supernets.epochs import SKIPS
 BOUND, HELD = 0.5, 5
 #: epochs over which the probability of skips must have risen, and how many pairs of them must agree
 TREND, AGREEING = 8, 0.8
-#: probability of skips over its even share
-LEAN = 1.05
+#: probability of skips over its even share, below which what leads is chance: of 200 searches whose parameters only
+#: wander (noise with a memory of ten epochs), one is alarmed within 100 epochs
+LEAN = 1.3
 #: no alarm before
 WARM_UP = 5
 #: Zela et al. 2020, section 4.3: window of the mean, epochs back (their k), and the ratio before / now (their T)
@@ -62,13 +63,14 @@ def collapse(rows: Sequence[Mapping[str, Any]]) -> Alarm:
     Args:
         rows: of all epochs so far, see `engine.supernets.epochs`; a rule whose figures are missing is silent.
     """
+    masses = [skip_mass(row) for row in rows]
     raised: Alarm | None = None
     by_skips = False
     for i in range(WARM_UP, len(rows)):
         if raised is not None and by_skips and (share := rows[i].get("skips")) is not None and share < BOUND:
             raised = None
         if raised is None:
-            raised, by_skips = _by_skips(rows[: i + 1]), True
+            raised, by_skips = _by_skips(rows[: i + 1], masses[: i + 1]), True
         if raised is None or by_skips:
             risen = eigenvalue_risen(rows[: i + 1])
             if risen is not None and raised is None:
@@ -91,19 +93,21 @@ def skip_mass(row: Mapping[str, Any]) -> tuple[float, float] | None:
     return sum(m for m, _ in found) / len(found), sum(lean for _, lean in found) / len(found)
 
 
-def _by_skips(rows: Sequence[Mapping[str, Any]]) -> Alarm | None:
+def _by_skips(rows: Sequence[Mapping[str, Any]], all_masses: Sequence[tuple[float, float] | None]) -> Alarm | None:
     """The rule of the share, at the last of these epochs."""
     shares = [row.get("skips") for row in rows]
     last = shares[-HELD:]
     if any(s is None or s < BOUND for s in last):
         return None
     known = [s for s in shares if s is not None]
-    masses = [m for row in rows if (m := skip_mass(row)) is not None]
+    masses = [m for m in all_masses if m is not None]
     if masses:
-        highest = max(lean for _, lean in masses)
+        lately, before = [m[1] for m in masses[-HELD:]], [m[1] for m in masses[:-HELD]]
+        if min(lately) <= max(before, default=0.0):
+            return None
         masses = masses[-TREND:]
         rising = [later[1] > earlier[1] for earlier, later in combinations(masses, 2)]
-        if len(masses) < TREND or sum(rising) < AGREEING * len(rising) or masses[-1][1] < max(LEAN, highest):
+        if len(masses) < TREND or sum(rising) < AGREEING * len(rising) or masses[-1][1] < LEAN:
             return None
         how = f"their probability rose from {100 * masses[0][0]:.1f} to {100 * masses[-1][0]:.1f} % in {TREND} epochs"
     elif known[-1] > min(known[:-HELD], default=1.0):

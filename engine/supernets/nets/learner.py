@@ -107,6 +107,20 @@ class SharedSGD:
         for p in params:
             p.grad = None
 
+    @torch.no_grad()
+    def ahead(self, parameters: Sequence[Tensor], grads: Sequence[Tensor | None], rate: float) -> list[Tensor]:
+        """Where a step along these gradients would lead, without clipping; parameters and momentum stay as they are."""
+        out = []
+        for p, g in zip(parameters, grads, strict=True):
+            if g is None:
+                out.append(p.detach().clone())
+                continue
+            step = g + self.weight_decay * p
+            if (held := self.buffers.get(p)) is not None:
+                step = step + self.momentum * held
+            out.append(p - rate * step)
+        return out
+
 
 class Learner(ABC):
     """Trains the supernet of one space by one method.

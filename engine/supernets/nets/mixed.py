@@ -138,9 +138,11 @@ class MixedLearner(Learner):
 
     def descend_alphas(self, loss: Tensor) -> None:
         """One step of the alphas; gradients that reached the weights are thrown away."""
-        names, alphas = zip(*self.alphas.items(), strict=True)
-        grads = torch.autograd.grad(loss, alphas, allow_unused=True)
-        for a, g in zip(alphas, grads, strict=True):
+        self.descend_along(torch.autograd.grad(loss, list(self.alphas.values()), allow_unused=True))
+
+    def descend_along(self, grads: Sequence[Tensor | None]) -> None:
+        """One step of the alphas along gradients in their order; None = zeros."""
+        for a, g in zip(self.alphas.values(), grads, strict=True):
             a.grad = torch.zeros_like(a) if g is None else g
         self.adam.step()
         self.adam.zero_grad(set_to_none=True)

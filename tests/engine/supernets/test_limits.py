@@ -57,6 +57,8 @@ def test_it_is_the_strongest_architecture_within_the_limit(space: SearchSpace) -
 
 def test_an_edge_that_offers_nothing_else_keeps_its_skip(space: SearchSpace) -> None:
     only = space.restrict({"edge0_1": ["skip_connect"]})
-    strengths = {d.name: dict.fromkeys(d.options, 0.1) | {"skip_connect": 0.5} for d in only.all_decisions()}
+    strengths = {
+        d.name: dict.fromkeys(d.options, 0.1) | {"skip_connect": 0.5, "nor_conv_1x1": 0.2} for d in only.all_decisions()
+    }
     arch = limited(only, strengths, 0)
     assert [n for n, o in arch.choices.items() if o == "skip_connect"] == ["edge0_1"]
