@@ -71,7 +71,7 @@ class SupernetMethod(Strategy):
         self.found: list[Architecture] = []
         self.inherited: dict[str, float] = {}
         self._unscorable: set[str] = set()
-        self._inner = Inner(options.search, options.scores, context) if self.searches else None  # type: ignore[attr-defined]
+        self._inner = Inner(self.searched_by(), self.options.scores, context) if self.searches else None
         self._items: list[Item] = []
         self._first = 0  # items that were planned together, before any extension of the budget
         self._budget = context.budget.trials
@@ -90,6 +90,10 @@ class SupernetMethod(Strategy):
     def needs_latency(self) -> bool:
         """Whether operations are measured first."""
         return self.measures
+
+    def searched_by(self) -> str:
+        """Name of the strategy that searches among the subnets, of methods with `searches`."""
+        return str(self.options.search)
 
     def supernet_epochs(self) -> int:
         """Epochs of one supernet, all stages together."""
@@ -134,7 +138,7 @@ class SupernetMethod(Strategy):
         assert self._inner is not None
         asked = self._inner.ask(SCORED_AT_ONCE)
         if asked:
-            return self._scores(asked), f"{len(asked)} subnets by {self.options.search.replace('_', ' ')}"
+            return self._scores(asked), f"{len(asked)} subnets by {self.searched_by().replace('_', ' ')}"
         self.found = self._inner.ranked(RANKED)
         self._pair()
         return None, ""

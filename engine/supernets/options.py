@@ -37,7 +37,7 @@ class SupernetOptions(BaseModel):
 class SearchedOptions(SupernetOptions):
     """Of methods whose subnets an ask/tell strategy searches among."""
 
-    search: Literal["auto", "random", "regularized_evolution", "local_search", "nsga2", "tpe"] = Field(
+    search: Literal["auto", "random", "regularized_evolution", "genetic", "local_search", "nsga2", "tpe"] = Field(
         "regularized_evolution", description="Strategy that searches among the subnets."
     )
     scores: int = Field(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from engine.supernets.base import SearchedOptions, SupernetMethod
 
@@ -12,15 +12,30 @@ if TYPE_CHECKING:
     from engine.supernets.nets.learner import Learner, Setup
 
 
+class Options(SearchedOptions):
+    """The paths, and what is searched for among them."""
+
+    sizes: int = Field(
+        1, ge=1, le=50,
+        description="Ranges of multiply-adds, one of which is drawn before each path; 1 = paths of any size.",
+    )  # fmt: skip
+
+
 class Spos(SupernetMethod):
     """Trains the supernet on one uniformly drawn path a step, then searches by inherited accuracy.
 
-    Section 3.1: the prior over paths is uniform, so that all of them are trained alike whatever the search looks for
-    later; section 3.3: the search is evolutionary, each subnet measured on the validation split after its batch norms
-    have taken their statistics anew on some of the training split; limits are enforced before a subnet is measured.
+    Symbols: A = the space, Gamma(A) = the prior over its paths, W_A = the shared weights. Equations 7 and 8 (section
+    3.1): W_A minimizes the expected loss of a path of Gamma(A), which is uniform and fixed, so that all paths are
+    trained alike whatever the search looks for later; one path a step. Uniform *constraint* sampling, a range of sizes
+    first and then a path within it, is the option `sizes`. Equation 9 and section 3.4: the search is evolutionary, each
+    subnet measured on the validation split after its batch norms have taken their statistics anew on some of the
+    training split (`calibration`); limits are enforced before a subnet is measured, so that no proposal breaks one.
 
-    Deviations: the paper trains ImageNet supernets with a learning rate of 0.5 and batches of 1,024; the defaults here
-    are those of small images. The search is any ask/tell strategy; regularized evolution stands for the paper's.
+    Deviations: the paper trains ImageNet supernets with a learning rate of 0.5 and batches of 1,024, and recalibrates
+    with 20,000 images; the defaults here are those of small images. Its evolution keeps the 10 best of all and makes 50
+    children a generation for 20 generations, half of them by crossover; any ask/tell strategy may search here
+    (`genetic` is nearest), over `scores` subnets in all. The paper prefers uniform constraint sampling by a little;
+    here ranges are 1 unless asked for, since the prior is what other methods are compared under.
     """
 
     name = "spos"
@@ -31,11 +46,11 @@ class Spos(SupernetMethod):
         "Take a strategy that trains each network where a trial takes a minute or the trust panel says no."
     )
     searches: ClassVar[bool] = True
-    Options: ClassVar[type[BaseModel]] = SearchedOptions
+    Options: ClassVar[type[BaseModel]] = Options
 
     @classmethod
     def learner(cls, setup: Setup) -> Learner:
-        """Uniform paths."""
-        from engine.supernets.nets.paths import PathLearner
+        """Uniform paths, or paths of a drawn size."""
+        from engine.supernets.nets.paths import SizedPathLearner
 
-        return PathLearner(setup)
+        return SizedPathLearner(setup)

@@ -1,12 +1,40 @@
-"""A supernet of single paths: each step trains one network of the space, or a few, under the shared weights."""
+"""Supernets of single paths: each step trains one network of the space, or a few, under the shared weights."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from torch import Tensor
 
-from engine.architecture import Architecture
-from engine.supernets.nets.learner import At, Batch, Learner
+from engine.architecture import Architecture, Option
+from engine.errors import CannotBuild
+from engine.spaces.base import Decision, SearchSpace
+from engine.supernets.nets.learner import At, Batch, Learner, Setup
+
+#: draws until one can be built
+TRIES = 50
+#: networks whose sizes say where the ranges of sizes are; and draws until one is within a range
+SIZES, DRAWS = 256, 30
+
+
+def drawn(space: SearchSpace, rng: np.random.Generator) -> Architecture:
+    """A network of the prior that can be built.
+
+    Raises:
+        CannotBuild: none of `TRIES` can.
+    """
+    for left in reversed(range(TRIES)):
+        architecture = space.sample(rng)
+        try:
+            space.planned(architecture)
+        except CannotBuild:
+            if not left:
+                raise
+        else:
+            return architecture
+    raise AssertionError("unreachable")
 
 
 class PathLearner(Learner):
@@ -15,27 +43,127 @@ class PathLearner(Learner):
     Memory is that of one network: nothing else is computed.
     """
 
+    #: gradients of the paths of a step are averaged; otherwise added up
+    averaged = True
+
     def sample(self, rng: np.random.Generator) -> list[Architecture]:
-        """The paths of one step; the gradients of several are added up before the weights change."""
-        return [self.space.sample(rng)]
+        """The paths of one step; the gradients of several come together before the weights change."""
+        return [drawn(self.space, rng)]
 
     def step(self, at: At, train: Batch, held: Batch | None) -> dict[str, Tensor]:
         """Forward and backward of each sampled path, then one step of the weights they used."""
         x, y = train
         paths = self.sample(self.rng(at.step))
+        share = 1 / len(paths) if self.averaged else 1.0
         total = None
         for path in paths:
-            loss = self.loss(self.run(path, x), y) / len(paths)
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss = self.loss(self.run(path, x), y)
+            (share * loss).backward()  # type: ignore[no-untyped-call]
             total = loss.detach() if total is None else total + loss.detach()
         self.sgd.step(self.bank.parameters(), at.rate)
         assert total is not None
-        return {"loss": total}
+        return {"loss": total / len(paths)}
 
     def paths(self, n: int, rng: np.random.Generator) -> list[Architecture]:
         """Paths of the prior."""
-        return [self.space.sample(rng) for _ in range(n)]
+        return [drawn(self.space, rng) for _ in range(n)]
 
     def derived(self) -> list[Architecture]:
         """Nothing: the search among subnets decides."""
         return []
+
+
+class SizedPathLearner(PathLearner):
+    """Draws a range of sizes first, then a path within it (Guo et al. 2020: "uniform constraint sampling").
+
+    The option `sizes` says how many ranges there are; 1 = no matter the size. They have the same width, from the
+    smallest to the largest multiply-adds of `SIZES` networks of the prior: small and large networks, which the prior
+    seldom draws, are trained as often as those between.
+    """
+
+    def __init__(self, setup: Setup) -> None:
+        super().__init__(setup)
+        self.bounds: list[float] = []
+        if setup.options.sizes > 1:
+            rng = self.rng(0, purpose=2)
+            macs = [self._macs(drawn(self.space, rng)) for _ in range(SIZES)]
+            self.bounds = np.linspace(min(macs), max(macs), setup.options.sizes + 1).tolist()
+
+    def _macs(self, a: Architecture) -> float:
+        return float(self.space.costs(a).n_macs)
+
+    def sample(self, rng: np.random.Generator) -> list[Architecture]:
+        """One path of the drawn range, or the nearest to it of `DRAWS`."""
+        if not self.bounds:
+            return super().sample(rng)
+        i = int(rng.integers(len(self.bounds) - 1))
+        low, high = self.bounds[i], self.bounds[i + 1]
+        best, off = None, float("inf")
+        for _ in range(DRAWS):
+            a = drawn(self.space, rng)
+            macs = self._macs(a)
+            away = max(low - macs, macs - high, 0.0)
+            if away < off:
+                best, off = a, away
+            if not away:
+                break
+        assert best is not None
+        return [best]
+
+
+class FairLearner(PathLearner):
+    """Trains every option of every decision equally often (Chu et al. 2021, FairNAS, section 3: strict fairness).
+
+    Symbols: m = options of a decision = paths of a step; C_l(i) = `counts`. A path takes, at each decision, one of the
+    options trained least often so far, drawn among equals. Where all decisions have m options and are always there,
+    that is a permutation of each decision's options a step (Algorithm 1), and the counts are equal after every step.
+
+    Otherwise it is the nearest fair scheme: m is the largest number of options; a decision with fewer goes through its
+    own again and again, so that its counts differ by one at most. What exists only under other options is trained when
+    it is there, and then the least trained of it first.
+    """
+
+    averaged = False  # Algorithm 1 adds them up
+
+    def __init__(self, setup: Setup) -> None:
+        super().__init__(setup)
+        decisions = self.space.all_decisions()
+        # by repr, since 1 == True == 1.0 as keys
+        self.places = {d.name: {repr(o): i for i, o in enumerate(d.options)} for d in decisions}
+        self.counts = {d.name: [0] * len(d.options) for d in decisions}
+        self.width = max(len(d.options) for d in decisions)
+
+    def sample(self, rng: np.random.Generator) -> list[Architecture]:
+        """As many paths as the widest decision has options."""
+        out = []
+        for _ in range(self.width):
+            path = self._fair(rng)
+            for d in self.space.decisions(path):
+                self.counts[d.name][self.places[d.name][repr(path[d.name])]] += 1
+            out.append(path)
+        return out
+
+    def _fair(self, rng: np.random.Generator) -> Architecture:
+        def choose(d: Decision) -> Option:
+            trained = [self.counts[d.name][self.places[d.name][repr(o)]] for o in d.options]
+            least = [o for o, n in zip(d.options, trained, strict=True) if n == min(trained)]
+            return least[int(rng.integers(len(least)))]
+
+        for _ in range(TRIES):
+            path = self.space._walk(choose)
+            try:
+                self.space.planned(path)
+            except CannotBuild:
+                continue
+            return path
+        return drawn(self.space, rng)  # the least trained options do not go together
+
+    # -- kept ---------------------------------------------------------------------------------
+    def about(self) -> dict[str, Any]:
+        """The counts beside the rest: paths depend on them."""
+        return {**super().about(), "counts": self.counts}
+
+    def restore(self, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> None:
+        """Takes over the counts, too."""
+        super().restore(tensors, about)
+        self.counts = {name: [int(n) for n in row] for name, row in about["counts"].items()}
