@@ -8,6 +8,7 @@ A row has, besides "epoch" (from 1), "train_loss", "accuracy", "samples_per_s" a
 - "eigenvalue": dominant eigenvalue of the held-out loss's Hessian in the architecture parameters, where it is watched;
 - "held_loss": mean loss of the batches that the architecture parameters are trained on;
 - "temperature": of relaxed samples in this epoch (GDAS, FBNet);
+- "latency_ms": expected milliseconds of a network under these probabilities, where operations were measured;
 - "edges": {group: {table: weight}}: normalized weights of the edges into one node (PC-DARTS);
 - "note": one phrase, where something happened (options pruned, a stage begun, stopped early).
 

@@ -123,6 +123,7 @@ def test_the_piece_has_the_device_alone_and_its_rows_become_the_setup_of_a_learn
     from engine.data import registry
 
     config = SearchConfig.model_validate({
+        "name": "measured",
         "data": {"name": "digits"}, "space": {"name": "nasbench201", "cells": 1, "channels": 4},
         "strategy": {"name": "spos", "epochs": 1}, "budget": {"trials": 2, "epochs": 1},
     })  # fmt: skip
