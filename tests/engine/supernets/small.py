@@ -124,7 +124,8 @@ def setup_of(method: str, space: str, *, seed: int = 5, **options: Any) -> Setup
     bound = space_of(space)
     latency = {}
     if cls.measures:
-        latency = {t.name: [0.1 * (1 + i) for i in range(len(t.options))] for t in bound.mixture().tables} | {"": [1.0]}
+        tables = bound.mixture().tables
+        latency = {t.name: {str(o): 0.1 * (1 + i) for i, o in enumerate(t.options)} for t in tables} | {"": {"": 1.0}}
     return Setup(
         space=bound, options=cls.Options(**values), device=CPU, setting=SETTING, seed=seed, epochs=values["epochs"],
         samples=TRAIN, label_smoothing=0.1, latency_ms=latency,
