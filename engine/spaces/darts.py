@@ -48,6 +48,9 @@ class Darts(SearchSpace):
     )
     reference: ClassVar[str] = "Zoph et al. 2018 (NASNet); Liu, Simonyan & Yang 2019, DARTS"
     Options: ClassVar[type[BaseModel]] = DartsOptions
+    caveat: ClassVar[str] = (
+        "options stand side by side where the cells join all nodes, in cells of the largest number of nodes"
+    )
     presets: ClassVar[tuple[Preset, ...]] = PRESETS
     notation: ClassVar[str] = (
         "a genotype as DARTS prints it, Genotype(normal=[('sep_conv_3x3', 0), ('skip_connect', 1), ...], "

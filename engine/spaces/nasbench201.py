@@ -21,7 +21,7 @@ from engine.network.plan import Costs, NetworkPlan
 from engine.spaces._nasbench201 import cell as cell
 from engine.spaces._nasbench201.cell import EDGES, NAMES, OPS, WIRES, Operation
 from engine.spaces._nasbench201.cell import iso_class_string as iso_class_string
-from engine.spaces._nasbench201.edges import mixed_cell, write_edge
+from engine.spaces._nasbench201.edges import mixed_cell, write_edge, write_reduction
 from engine.spaces._options import Names, SpaceOptions, offers
 from engine.spaces._outline import Outline, input_words
 from engine.spaces._shared.mixing import Mixing
@@ -182,7 +182,7 @@ class Nasbench201(SearchSpace):
         for stage in range(1, _STAGES + 1):
             if stage > 1:
                 channels *= 2
-                x = self._reduce(net, x, stage - 1, channels)
+                x = write_reduction(net, x, stage - 1, channels)
             for i in range(1, self._opt.cells + 1):
                 x = cell(x, f"stage{stage}.cell{i}", f"stage {stage}", channels)
         x = net.add("last_norm", "batch_norm2d", x, group="head")
@@ -223,18 +223,6 @@ class Nasbench201(SearchSpace):
                 terms = [net.add(f"{prefix}_none{node}", "zero", states[0], **part)]
             states.append(net.add(f"{prefix}_node{node}", "add", *terms, **part))
         return states[3]
-
-    @staticmethod
-    def _reduce(net: Assembler, x: str, number: int, channels: int) -> str:
-        """Residual block of stride 2 (its short cut is a 2x2 average and a 1x1 convolution)."""
-        group, part = f"reduction {number}", f"reduce{number}"
-        odd = any(side % 2 for side in net.shape(x)[1:])
-        y = net.add(f"{part}_conv1", "relu_conv2d_norm", x, group=group, out_channels=channels, kernel_size=3, stride=2)
-        y = net.add(f"{part}_conv2", "relu_conv2d_norm", y, group=group, out_channels=channels, kernel_size=3)
-        # published for even sizes; an odd size is rounded up, as the convolution of stride 2 does
-        z = net.add(f"{part}_pool", "avg_pool2d", x, group=group, kernel_size=2, stride=2, ceil_mode=odd)
-        z = net.add(f"{part}_project", "conv2d", z, group=group, out_channels=channels, kernel_size=1, bias=False)
-        return net.add(f"{part}_add", "add", y, z, group=group)
 
     @cached_property
     def _cost_table(self) -> tuple[Costs, dict[str, tuple[int, int]], int]:

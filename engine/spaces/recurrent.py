@@ -17,14 +17,16 @@ from engine.errors import InvalidArchitecture
 from engine.network import canonical
 from engine.network.morphism import Made, Morphism
 from engine.network.plan import NetworkPlan
-from engine.spaces._offers import Capability
 from engine.spaces._outline import Outline, input_words
 from engine.spaces._recurrent import genotype as genotype
+from engine.spaces._recurrent import mixed as mixed
 from engine.spaces._recurrent.genotype import Cell
 from engine.spaces._recurrent.options import OUTPUTS, POOLS, RecurrentOptions
 from engine.spaces._recurrent.presets import PRESETS
 from engine.spaces._shared.sequence_stems import signal_stem, strides, word_stem
+from engine.spaces._shares import Strengths
 from engine.spaces.base import Decision, Preset, SearchSpace
+from engine.supernets.mixture import Mixture
 
 _AROUND = ("output", "width", "layers", "embedding", "pool", "dropout")
 
@@ -46,9 +48,10 @@ class Recurrent(SearchSpace):
     summary: ClassVar[str] = "A recurrent cell as a graph of gated nodes: ENAS and DARTS, for text and signals."
     reference: ClassVar[str] = "Pham et al. 2018, ENAS; Liu, Simonyan & Yang 2019, DARTS"
     Options: ClassVar[type[BaseModel]] = RecurrentOptions
-    unavailable: ClassVar[Mapping[Capability, str]] = {
-        "mixture": "options side by side are not written for this space yet ....",
-    }
+    caveat: ClassVar[str] = (
+        "options stand side by side where width, layers, steps, pooling and dropout are settled and the next state is the "
+        "mean of all nodes, in a cell of the largest number of nodes"
+    )
     presets: ClassVar[tuple[Preset, ...]] = PRESETS
     notation: ClassVar[str] = (
         f"the published genotype, then what is around the cell: `{genotype.EXAMPLE} output=all width=64 layers=1 "
@@ -199,6 +202,19 @@ class Recurrent(SearchSpace):
         cell = self.cell(arch)
         return {**super().features(arch), "cell_depth": float(cell.depth), "loose_ends": float(len(cell.ends))}
 
+    # -- options side by side -------------------------------------------------------------------
+    def _unmixed(self) -> str | None:
+        return mixed.unmixed(self)
+
+    def _mixture(self, partial: int, norm_pools: bool) -> Mixture:
+        return mixed.mixture(self, partial, norm_pools)
+
+    def _taken(self, arch: Architecture) -> dict[str, Option]:
+        return mixed.taken(self, arch)
+
+    def _derive(self, strengths: Strengths) -> Architecture:
+        return mixed.derive(self, strengths)
+
     # -- larger ones --------------------------------------------------------------------------
     @property
     def _sizes(self) -> tuple[int, ...]:
@@ -297,7 +313,9 @@ class Recurrent(SearchSpace):
 
     # -- words --------------------------------------------------------------------------------
     def title(self, decision: str) -> str:
-        """ "activation of node 3", "input of node 3", "next state"."""
+        """ "activation of node 3", "input of node 3", "next state"; of a table "node 3 from node 1"."""
+        if table := re.fullmatch(r"node(\d+)_from(\d+)", decision):
+            return f"node {table[1]} from node {table[2]}"
         if match := re.fullmatch(r"node(\d+)_(from|activation)", decision):
             return f"{'input' if match[2] == 'from' else 'activation'} of node {match[1]}"
         steps = "word vectors" if self.data and self.data.kind == "text" else "channels of a step"

@@ -49,6 +49,19 @@ class Slot:
 
 
 @dataclass(frozen=True)
+class Inside:
+    """Of a node that is a mixture inside: a recurrent cell whose nodes weigh what they make of all earlier ones.
+
+    Attributes:
+        edges: (source, node) of the cell -> table; nodes from 1, sources from 0.
+        norms: batch norms behind the cell's nodes, from 0; () = none.
+    """
+
+    edges: Mapping[tuple[int, int], str]
+    norms: tuple[Node, ...] = ()
+
+
+@dataclass(frozen=True)
 class Mixture:
     """A whole network of nodes and slots.
 
@@ -57,12 +70,14 @@ class Mixture:
         parts: in an order in which each reads only earlier ones (or `"input"`); the last gives the logits.
         tables: every table that a slot names, in order.
         input_type: type of the input tensor; "int64" for tokens.
+        inside: nodes that are mixtures inside, by id.
     """
 
     input_shape: tuple[int, ...]
     parts: tuple[Node | Slot, ...]
     tables: tuple[Table, ...]
     input_type: str = "float32"
+    inside: Mapping[str, Inside] = field(default_factory=dict)
     by_name: dict[str, Table] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -116,4 +131,4 @@ class Mixture:
             replace(p, alternatives={o: p.alternatives[o] for o in options[p.table]}) if isinstance(p, Slot) else p
             for p in self.parts
         ]
-        return Mixture(self.input_shape, tuple(parts), tuple(tables), self.input_type)
+        return replace(self, parts=tuple(parts), tables=tuple(tables))

@@ -1,4 +1,4 @@
-"""Nodes of the cell's edges: one operation, or all of them side by side."""
+"""Nodes of the cell's edges: one operation, or all of them side by side; the reduction between stages."""
 
 from __future__ import annotations
 
@@ -55,3 +55,15 @@ def mixed_cell(
                 terms.append(net.slot(f"{id}_mixed", edge, states[a], branches, partial=partial))
         states.append(net.add(f"{prefix}_node{node}", "add", *terms, group=group, cell=name))
     return states[3]
+
+
+def write_reduction(net: Assembler, x: str, number: int, channels: int) -> str:
+    """Appends a residual block of stride 2 (its short cut is a 2x2 average and a 1x1 convolution)."""
+    group, part = f"reduction {number}", f"reduce{number}"
+    odd = any(side % 2 for side in net.shape(x)[1:])
+    y = net.add(f"{part}_conv1", "relu_conv2d_norm", x, group=group, out_channels=channels, kernel_size=3, stride=2)
+    y = net.add(f"{part}_conv2", "relu_conv2d_norm", y, group=group, out_channels=channels, kernel_size=3)
+    # published for even sizes; an odd size is rounded up, as the convolution of stride 2 does
+    z = net.add(f"{part}_pool", "avg_pool2d", x, group=group, kernel_size=2, stride=2, ceil_mode=odd)
+    z = net.add(f"{part}_project", "conv2d", z, group=group, out_channels=channels, kernel_size=1, bias=False)
+    return net.add(f"{part}_add", "add", y, z, group=group)

@@ -125,6 +125,9 @@ def measure(
                 use((part.table, str(option)), nodes, [part.input])
         else:
             use(("", ""), [part], list(dict.fromkeys(part.inputs)))
+    for t in mixture.tables:  # of a node that is a mixture inside: measured whole, its options taken to cost the same
+        for o in t.options:
+            uses.setdefault((t.name, str(o)), Counter())
     rng = np.random.default_rng(seed)
     networks = [space.sample(rng) for _ in range(NETWORKS)]
     x = sample("input")

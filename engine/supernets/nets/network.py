@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from engine.architecture import Option
+from engine.network.blocks.sequences import RecurrentCell
 from engine.network.plan import Node
 from engine.supernets.mixture import Mixture, Slot
 from engine.supernets.nets.bank import Bank
+from engine.supernets.nets.recurrent import MixedCell
 
 #: (positions in the table's row that are computed, weight of each or None = their plain sum); a gate of one position
 #: computes one option only, which is what keeps a path's memory small
@@ -34,6 +37,7 @@ class MixtureNetwork:
         self._blocks = {p.id: bank.block(p.id, p) for p in mixture.parts if isinstance(p, Node)}
         self._chains = {s.id: {o: self._chain(s, nodes) for o, nodes in s.alternatives.items()} for s in mixture.slots}
         self._bypass = {s.id: self._chain(s, s.bypass) for s in mixture.slots if s.bypass}
+        self._cells = {id: self._cell(id) for id in mixture.inside}
         self._last: dict[str, int] = {}
         for i, part in enumerate(mixture.parts):
             for source in part.inputs if isinstance(part, Node) else (part.input,):
@@ -47,6 +51,12 @@ class MixtureNetwork:
             steps.append((self.bank.block(node.id, node), tuple(places[s] for s in node.inputs), i))
             places[node.id] = i
         return steps, len(nodes)
+
+    def _cell(self, id: str) -> MixedCell:
+        """A recurrent cell that weighs tables inside."""
+        inside = self.mixture.inside[id]
+        norms = [self.bank.block(n.id, n) for n in inside.norms]
+        return MixedCell(cast(RecurrentCell, self._blocks[id]), norms, inside, self.mixture.by_name)
 
     def __call__(self, x: Tensor, gates: Mapping[str, Gate], scales: Mapping[str, Tensor] | None = None) -> Tensor:
         """Logits (B, n_outputs) of a batch (B, *input_shape).
@@ -62,7 +72,12 @@ class MixtureNetwork:
         for i, part in enumerate(self.mixture.parts):
             if isinstance(part, Node):
                 sources = part.inputs
-                x = self._blocks[part.id](*[values[s] for s in sources])
+                inputs = [values[s] for s in sources]
+                if part.id in self._cells:
+                    mask = inputs[1] if len(inputs) > 1 else None
+                    x = self._cells[part.id](inputs[0], mask, gates, scales)
+                else:
+                    x = self._blocks[part.id](*inputs)
             else:
                 sources = (part.input,)
                 x = self._mixed(part, values[part.input], gates[part.table])
@@ -77,6 +92,7 @@ class MixtureNetwork:
     def blocks_of(self, gates: Mapping[str, Gate]) -> list[nn.Module]:
         """The operations with weights or state that these gates compute, each once."""
         found = {id(m): m for m in self._blocks.values()}
+        found |= {id(m): m for cell in self._cells.values() for m in cell.norms}
         for slot in self.mixture.slots:
             options = self.mixture.by_name[slot.table].options
             chains = [self._chains[slot.id][options[k]][0] for k in gates[slot.table][0]]
