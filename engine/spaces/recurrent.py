@@ -49,8 +49,8 @@ class Recurrent(SearchSpace):
     reference: ClassVar[str] = "Pham et al. 2018, ENAS; Liu, Simonyan & Yang 2019, DARTS"
     Options: ClassVar[type[BaseModel]] = RecurrentOptions
     caveat: ClassVar[str] = (
-        "options stand side by side where width, layers, steps, pooling and dropout are settled and the next state is the "
-        "mean of all nodes, in a cell of the largest number of nodes"
+        "options stand side by side where all but the cell is settled and the next state is the mean of all nodes, in "
+        "a cell of the largest number of nodes"
     )
     presets: ClassVar[tuple[Preset, ...]] = PRESETS
     notation: ClassVar[str] = (

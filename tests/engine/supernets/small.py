@@ -41,6 +41,7 @@ SPACES: dict[str, dict[str, Any]] = {
     },
     "recurrent": {
         "name": "recurrent", "nodes": [2, 3], "width": [6], "layers": [1], "embedding": [6], "dropout": [0.1],
+        "pool": ["mean"],
     },
     "mobile": {
         "name": "mobile", "stages": [{"width": [6], "depth": [1, 2]}], "kernel": [3, 5], "expansion": [2, 3],
