@@ -16,6 +16,7 @@ from engine import catalog
 from engine.architecture import Architecture
 from engine.errors import CannotBuild, Interrupted
 from engine.supernets import epochs
+from engine.supernets.nets.bank import Bank
 from engine.supernets.nets.learner import Learner
 from engine.supernets.nets.scoring import Judge
 from engine.training import checkpoint
@@ -90,9 +91,10 @@ def test_it_learns(trained, method: str, space: str) -> None:
         if "derived" in row:
             space_of(space).validate(row["derived"])
     assert all(t.isfinite().all() for t in tensors.values() if t.is_floating_point())
-    fresh = trainer_of(method, space).learner
-    fresh.bank.hold(trainer.learner.bank.keys())
-    before = dict(fresh.bank.named_parameters())
+    bank = trainer.learner.bank  # of the last stage, where there are some
+    fresh = Bank(seed=bank.seed, affine=bank.affine)
+    fresh.hold(bank.keys())
+    before = dict(fresh.named_parameters())
     moved = [n for n, p in trainer.learner.bank.named_parameters() if not torch.equal(p, before[n])]
     assert len(moved) > 3  # of a method that trains one path a step, most do not in two epochs
 
@@ -174,7 +176,7 @@ def _copy(trainer, method: str, space: str):
 
 
 def _is_path(learner: Learner, architecture: Architecture) -> bool:
-    """Whether the supernet holds it: a mixture has cells of the largest number of nodes only."""
+    """Whether the supernet holds it: a mixture has the largest number of nodes only, P-DARTS what it did not drop."""
     try:
         learner.blocks_of(architecture)
     except CannotBuild:
@@ -187,7 +189,8 @@ def test_a_subnet_is_scored(trained, method: str, space: str) -> None:
     """Also one that no step ever trained; the scores do not depend on what was scored before."""
     trainer = _copy(trained(method, space)[0], method, space)
     judge, bound = Judge(trainer.learner, data_of(space), 16), space_of(space)
-    asked = [a for i in range(30) if _is_path(trainer.learner, a := bound.sample(np.random.default_rng(i)))][:3]
+    drawn = [a for i in range(30) if _is_path(trainer.learner, a := bound.sample(np.random.default_rng(i)))]
+    asked = [*trainer.learner.paths(1, np.random.default_rng(0)), *drawn[:3]]
     first = [judge.score(a) for a in asked]
     again = [judge.score(a) for a in reversed(asked)][::-1]
     for one, other in zip(first, again, strict=True):

@@ -52,9 +52,10 @@ def test_a_search_goes_through_all_phases(made_up, tmp_path: Path, method: str) 
     assert kinds[-2 if len(kinds) > 1 else -1 :][0] in ("supernet", "score") and "supernet" in kinds
     trials = [a for a in result.actions if isinstance(a, Start)]
     assert [t.proposal.by for t in trials[:2]] == [method, "random"]
-    # what is trained alone has an inherited accuracy to be compared with
+    # what is trained alone has an inherited accuracy to be compared with, unless the supernet dropped an option of it
     strategy, context = result.conductor.strategy, result.conductor.context
-    assert all(context.identity(t.proposal.architecture) in strategy.inherited for t in trials)
+    scored = {t.trial for t in trials if context.identity(t.proposal.architecture) in strategy.inherited}
+    assert scored >= {t.trial for t in trials if t.proposal.by == method or method != "p_darts"}
     assert {source for e in result.conductor.history for source, _ in e.values} == {"trained"}
     json.dumps(events, allow_nan=False)
     rows = [e for e in events if e["kind"] == "epoch" and "piece" in e]
