@@ -226,7 +226,7 @@ def _strategy(v: Values, checked: Checked, earlier: Sequence[Choice], supernets:
     )
     folded = option_rows("strategy", now, v["strategy"], all_folded=True)
     if now in catalog.plugins("supernet"):
-        section.fields += [replace(row, folded=False) for row in folded if row.path[-1] in SHARED_IN_VIEW]
+        section.fields[1:1] = [replace(row, folded=False) for row in folded if row.path[-1] in SHARED_IN_VIEW]
         folded = [row for row in folded if row.path[-1] not in SHARED_IN_VIEW]
         for row in folded:
             if row.path[-1] == "start":
