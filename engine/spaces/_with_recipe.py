@@ -54,7 +54,8 @@ class WithRecipe(SearchSpace):
         self.space, self._recipe = space, tuple(decisions)
         self._names = {d.name for d in decisions}
         # what a class says of itself is here that of the space inside
-        for attribute in ("name", "summary", "reference", "Options", "unavailable", "notation", "presets"):
+        for attribute in ("name", "summary", "reference", "Options", "unavailable", "notation", "presets",
+                          "elastic"):  # fmt: skip
             setattr(self, attribute, getattr(space, attribute))
 
     def __getattr__(self, name: str) -> Any:
@@ -216,6 +217,11 @@ class WithRecipe(SearchSpace):
     def skeleton(self, **options: Any) -> Self:
         """That of the space inside."""
         return type(self)(self.space.skeleton(**options), self._recipe)
+
+    def covering(self) -> Iterator[Architecture]:
+        """The networks that cover the space inside."""
+        for network in self.space.covering():
+            yield self._with(network, lambda d: d.options[0])
 
     def _weight_names(self, arch: Architecture) -> Mapping[str, str]:
         return self.space.weight_names(self.split(arch)[0])

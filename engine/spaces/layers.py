@@ -69,6 +69,7 @@ class Layers(LayersProcess):
     }
     presets: ClassVar[tuple[Preset, ...]] = PRESETS
     notation: ClassVar[str] = text.NOTATION
+    elastic: ClassVar[bool] = True
 
     @classmethod
     def fits(cls, data: DataSpec) -> str | None:
@@ -167,6 +168,35 @@ class Layers(LayersProcess):
             cache[key] = (net.shape(x), costs.n_params, costs.n_macs, costs.activation_bytes)
         found: tuple[tuple[int, ...], int, int, int] = cache[key]
         return found
+
+    # -- shared weights -----------------------------------------------------------------------
+    def _weight_names(self, arch: Architecture) -> Mapping[str, str]:
+        """A block's weights by its number and kind; those of the head by what they read.
+
+        Kernel and channels are slices. A dense layer that reads all values of the last image is another one for each
+        size of that image.
+        """
+        layout = self.layout(arch)
+        out: dict[str, str] = {}
+        for k, block in enumerate(layout.blocks, start=1):
+            kind = block.operation[:-1]
+            parts = ("conv",) if layout.style.norm == "none" else ("conv", "norm")
+            out |= {f"block{k}_{part}": f"block{k}_{kind}_{part}" for part in parts}
+        read = "avg"
+        if layout.head.flatten:
+            plan = self.planned(arch)
+            sides = plan.shape_of(plan.by_id["flatten"].inputs[0])[1:]
+            read = "x".join(map(str, sides))
+        if layout.head.dense:
+            return {**out, "dense": f"dense_{read}", "output": "output_dense"}
+        return {**out, "output": f"output_{read}"}
+
+    def covering(self) -> Iterator[Architecture]:
+        """As of any space; without a dense layer the output reads what a dense layer would."""
+        yield from super().covering()
+        dense = self._kept(self._fixed["dense"])
+        if "head_pool" in self._fixed and 0 in dense and len(dense) > 1:
+            yield from self.restrict({"dense": (0,)}).covering()
 
     # -- larger ones --------------------------------------------------------------------------
     def _depths(self) -> tuple[Option, ...]:

@@ -50,6 +50,7 @@ class Mobile(MobileMixing):
     )
     presets: ClassVar[tuple[Preset, ...]] = PRESETS
     notation: ClassVar[str] = writing.NOTATION
+    elastic: ClassVar[bool] = True
 
     @classmethod
     def fits(cls, data: DataSpec) -> str | None:
@@ -175,6 +176,23 @@ class Mobile(MobileMixing):
                 cache[key] = Costs(whole.n_params, whole.n_macs, whole.activation_bytes - extra)
         found: Costs = cache[key]
         return found
+
+    def _weight_names(self, arch: Architecture) -> Mapping[str, str]:
+        """A block's weights by its place; apart from them those of a block that does something else there.
+
+        Kernel, expansion and width are slices. Whole operations of a menu have weights of their own, as in ProxylessNAS
+        and FBNet; so have a block that does not expand and what stands for a skipped one.
+        """
+        settings, nodes = self.settings(arch), self.planned(arch).by_id
+        shape = self._stem_shape(blocks.resized(self.input_shape, settings.resolution))
+        out: dict[str, str] = {}
+        for i, k, place in self._places(settings, shape):
+            prefix = f"stage{i}_block{k}"
+            if apart := blocks.apart(self._opt, i, place):
+                for part in blocks.WEIGHTED:
+                    if (id := f"{prefix}_{part}") in nodes:
+                        out[id] = f"{prefix}_{apart}_{part}"
+        return out
 
     # -- writing and reading ------------------------------------------------------------------
     @cached_property

@@ -54,6 +54,7 @@ class Transformer(SearchSpace):
     }
     presets: ClassVar[tuple[Preset, ...]] = PRESETS
     entangled: ClassVar[bool] = True
+    elastic: ClassVar[bool] = True
     notation: ClassVar[str] = (
         "the network's choices, then its blocks: `width=64 position=learned activation=gelu pool=mean dropout=0.1 "
         "/ attention heads=4 ratio=2 / conv3 ratio=4`"
@@ -216,6 +217,9 @@ class Transformer(SearchSpace):
             x = net.add("pool", f"{pool}_over_time", x, *((mask,) if mask else ()), group="head")
         net.add("output", "linear", x, group="output", out_features=self.n_classes)
         return net.finish()
+
+    def _weight_names(self, arch: Architecture) -> Mapping[str, str]:
+        return blocks.weight_names(arch.choices)
 
     # -- larger ones --------------------------------------------------------------------------
     @property

@@ -8,6 +8,9 @@ from typing import Any
 from engine.network.assemble import Assembler
 from engine.spaces._mobile.options import MBConv, MobileOptions
 
+#: parts of a block that have weights
+WEIGHTED = ("expand_conv", "expand_norm", "depth_conv", "depth_norm", "se", "project_conv", "project_norm")
+
 
 @dataclass(frozen=True)
 class StageSettings:
@@ -84,6 +87,21 @@ def squeezed(o: MobileOptions, channels: int, inside: int) -> int:
 def expands(o: MobileOptions, block: MBConv, channels: int) -> bool:
     """Whether a block has its first 1×1 convolution."""
     return o.expand_always or hidden(channels, block.expansion) != channels
+
+
+def apart(o: MobileOptions, stage: int, place: Place) -> str:
+    """What a block's weights are called beside its place, where they are none of those that differ in size only.
+
+    Args:
+        o: of the space.
+        stage: number, from 1.
+        place: of the block.
+    """
+    if place.block is None:
+        return "skipped"
+    if o.menu_of(o.stages[stage - 1]):
+        return place.block.text.replace(".", "_")
+    return "" if expands(o, place.block, place.shape[0]) else "bare"
 
 
 def resized(shape: tuple[int, ...], resolution: int | None) -> tuple[int, ...]:

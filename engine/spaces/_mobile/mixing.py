@@ -57,7 +57,8 @@ class MobileMixing(MobileGrowth):
 
     A slot is a block: its options are all combinations of what is decided there (or the operations of its menu), and
     skip where the stage may be less deep; where all blocks of a stage decide together, a slot is the whole stage.
-    Options of equal shape at a place share weights, as plans do: k3_e6 and k5_e6 have one expansion between them.
+    Options of equal shape at a place share weights, as plans do: k3_e6 and k5_e6 have one expansion between them, but
+    operations of a menu share none.
     """
 
     @cached_property
@@ -155,11 +156,13 @@ class MobileMixing(MobileGrowth):
     def _chain(
         self, net: Assembler, x: str, settings: StageSettings, number: int, first: int, part: tuple[MBConv | None, ...]
     ) -> str:
-        """Appends blocks `first`, `first + 1` ... of a stage, as a plan has them."""
+        """Appends blocks `first`, `first + 1` ... of a stage, as a plan has them, under the names of their weights."""
         for k, block in enumerate(part, start=first):
             stride = settings.stride if k == 1 else 1
             place = Place(net.shape(x), settings.width, stride, settings.activation, block)
-            x = blocks.block(net, x, self._opt, place, f"stage{number}.block{k}", f"stage {number}")
+            apart = blocks.apart(self._opt, number, place)
+            name = f"stage{number}.block{k}" + (f"_{apart}" if apart else "")
+            x = blocks.block(net, x, self._opt, place, name, f"stage {number}")
         return x
 
     # -- from options to architectures and back -------------------------------------------------

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
+from typing import cast
 
+from engine.architecture import Option
 from engine.network.assemble import Assembler
 from engine.network.morphism import Made
 
@@ -13,6 +16,12 @@ CONVS = ("conv", "sep")
 def kernel(operation: str) -> int:
     """Window of a convolution or pooling: "sep5" -> 5."""
     return int(operation[-1])
+
+
+def kind(operation: str) -> str:
+    """What it is whatever its window: "sep5" -> "sep", "max3" -> "window"."""
+    word = operation.rstrip("1357")
+    return "window" if word in ("avg", "max") else word
 
 
 def convolves(operation: str) -> bool:
@@ -77,6 +86,20 @@ def add_block(
             y = net.add(f"{part}_drop2", "dropout", y, p=dropout, **here)
         x = net.add(f"{part}_out", "add", x, y, **here)
     return x
+
+
+def weight_names(choices: Mapping[str, Option]) -> dict[str, str]:
+    """Names of shared weights by node, of the nodes whose id is not the name.
+
+    A block's weights by its number; its first norm and projection by what mixes the steps between them; the output
+    layer is one for each kind of pooling.
+    """
+    out = {"output": f"output_{choices['pool']}"}
+    for k in range(1, cast(int, choices["depth"]) + 1):
+        what = kind(str(choices[f"block{k}_op"]))
+        parts = ("norm1",) if what == "attention" else ("norm1", "project")
+        out |= {f"block{k}_{part}": f"block{k}_{what}_{part}" for part in parts}
+    return out
 
 
 # -- weights of larger blocks ---------------------------------------------------------------------

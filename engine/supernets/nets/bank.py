@@ -88,7 +88,7 @@ class Bank(nn.Module):
         if plain in self._plain:
             return self._plain[plain]
         made = self._make(key, node)
-        if not any(True for _ in (*made.parameters(), *made.buffers())):
+        if not made.state_dict():  # fixed tables (sinusoids) are no state
             self._plain[plain] = made.train(self.training)
             return made
         self._keys[key] = len(self.blocks)

@@ -17,6 +17,7 @@ from engine.architecture import Architecture
 from engine.spaces.base import SearchSpace
 from engine.supernets.latency import Latency
 from engine.supernets.nets.bank import Bank
+from engine.supernets.nets.elastic import ElasticBank, cover
 from engine.training.device import Setting
 from engine.training.inference import autocast
 
@@ -131,12 +132,14 @@ class Learner(ABC):
     Attributes:
         halves: it needs a second batch each step: the training split is halved then, and the validation split stays
             untouched (Liu et al. 2019, section 3: the bilevel problem).
+        elastic: in spaces whose options differ in size, small networks run on slices of large ones' weights.
         bank: the shared weights.
         sgd: their optimizer.
         held_out: the held half, for what looks at it between epochs; the training sets it where there are `halves`.
     """
 
     halves: ClassVar[bool] = False
+    elastic: ClassVar[bool] = True
     held_out: HeldOut | None = None
 
     def __init__(self, setup: Setup, *, affine: bool = True) -> None:
@@ -146,8 +149,10 @@ class Learner(ABC):
         self.sgd = SharedSGD(momentum=o.momentum, weight_decay=o.weight_decay, clip=o.clip)
 
     def make_bank(self, affine: bool) -> Bank:
-        """An empty bank for this setup."""
+        """The bank of this setup: empty, or with the largest operations of a space whose networks are slices."""
         s = self.setup
+        if self.elastic and s.space.elastic:
+            return ElasticBank(cover(s.space), seed=s.seed, device=s.device, layout=s.setting.memory_format)
         return Bank(seed=s.seed, device=s.device, layout=s.setting.memory_format, affine=affine)
 
     @property

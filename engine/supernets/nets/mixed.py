@@ -37,6 +37,7 @@ class MixedLearner(Learner):
     """
 
     halves: ClassVar[bool] = True
+    elastic: ClassVar[bool] = False  # options stand side by side, each with weights of its own
 
     def __init__(self, setup: Setup) -> None:
         super().__init__(setup, affine=False)
