@@ -52,12 +52,9 @@ class Reinforce(ControllerSearch):
         return 1 / self.batch
 
     def _update(self, learner: Learner, sequences: Sequences, rewards: Sequence[float]) -> None:
-        import torch
+        from engine.strategies._controllers.net import reinforce
 
-        advantages = torch.tensor([self._advantage(r) for r in rewards])
-        scores = learner.scores(sequences)
-        gain = advantages * scores.log_p.sum(1) + self.options.entropy * scores.entropy.sum(1)
-        learner.descend(-gain.mean())
+        reinforce(learner, sequences, [self._advantage(r) for r in rewards], self.options.entropy)
 
     @classmethod
     def sentence(cls, options: BaseModel, budget: Budget) -> str:

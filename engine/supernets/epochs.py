@@ -7,6 +7,8 @@ A row has, besides "epoch" (from 1), "train_loss", "accuracy", "samples_per_s" a
 - "skips": share of skip connections in it, where there are any in the space;
 - "eigenvalue": dominant eigenvalue of the held-out loss's Hessian in the architecture parameters, where it is watched;
 - "held_loss": mean loss of the batches that the architecture parameters are trained on;
+- "reward": mean accuracy of the networks that a controller learned from, on batches of the held half (ENAS);
+- "entropy": of its choices, as a share of that of equal chances (ENAS);
 - "temperature": of relaxed samples in this epoch (GDAS, FBNet);
 - "latency_ms": expected milliseconds of a network under these probabilities, where operations were measured;
 - "edges": {group: {table: weight}}: normalized weights of the edges into one node (PC-DARTS);

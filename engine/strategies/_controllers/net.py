@@ -209,6 +209,22 @@ class Learner:
             }
 
 
+def reinforce(
+    learner: Learner, sequences: Sequence[Sequence[Step]], advantages: Sequence[float], entropy: float
+) -> None:
+    """One step along the mean of A sum_t log P(a_t | a_1..a_(t-1)) + `entropy` sum_t H_t (Williams 1992).
+
+    Args:
+        learner: the controller.
+        sequences: (batch) what was written.
+        advantages: (batch,) A of each: its reward minus a baseline.
+        entropy: weight of the bonus.
+    """
+    scores = learner.scores(sequences)
+    gain = torch.tensor(list(advantages)) * scores.log_p.sum(1) + entropy * scores.entropy.sum(1)
+    learner.descend(-gain.mean())
+
+
 def clipped_surrogate(log_p: Tensor, old: Tensor, advantages: Tensor, clip: float) -> Tensor:
     """min(r A, clip(r, 1 - clip, 1 + clip) A) with r = pi / pi_old (Schulman et al. 2017, eq. 7); shape of `log_p`."""
     ratio = torch.exp(log_p - old)

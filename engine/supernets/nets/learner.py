@@ -175,6 +175,15 @@ class Learner(ABC):
             Values to average over the epoch, still on the device: "loss" at least.
         """
 
+    @property
+    def held_steps(self) -> int:
+        """Steps on the held half that follow the batches of each epoch (ENAS: of the controller); needs `halves`."""
+        return 0
+
+    def held_step(self, at: At, held: Batch) -> dict[str, Tensor]:
+        """One of these; `at.step` counts them over all epochs, from 0. What it gives is averaged over them."""
+        return {}
+
     def begin_epoch(self, epoch: int) -> None:  # noqa: B027 - optional hook
         """Before the first step of an epoch (from 0)."""
 

@@ -52,15 +52,18 @@ class PathLearner(Learner):
 
     def step(self, at: At, train: Batch, held: Batch | None) -> dict[str, Tensor]:
         """Forward and backward of each sampled path, then one step of the weights they used."""
+        return self.train_paths(self.sample(self.rng(at.step)), train, at.rate)
+
+    def train_paths(self, paths: list[Architecture], train: Batch, rate: float) -> dict[str, Tensor]:
+        """One step of the weights that these paths use."""
         x, y = train
-        paths = self.sample(self.rng(at.step))
         share = 1 / len(paths) if self.averaged else 1.0
         total = None
         for path in paths:
             loss = self.loss(self.run(path, x), y)
             (share * loss).backward()  # type: ignore[no-untyped-call]
             total = loss.detach() if total is None else total + loss.detach()
-        self.sgd.step(self.bank.parameters(), at.rate)
+        self.sgd.step(self.bank.parameters(), rate)
         assert total is not None
         return {"loss": total / len(paths)}
 

@@ -80,15 +80,24 @@ class Judge:
     @torch.no_grad()
     def quick(self, architectures: list[Architecture], samples: int) -> float:
         """Mean accuracy of these subnets on the first samples of the validation split, normalized by the batch."""
-        learner, data = self.learner, self.data
-        learner.bank.eval()
-        x, y = data.validation_x[:samples], data.validation_y[:samples]
-        right = []
-        for architecture in architectures:
-            with by_batch(norms(learner.blocks_of(architecture))):
-                right.append((learner.run(architecture, x).argmax(1) == y).float().mean())
-        learner.bank.train()
+        x, y = self.data.validation_x[:samples], self.data.validation_y[:samples]
+        right = [glance(self.learner, architecture, x, y) for architecture in architectures]
         return float(torch.stack(right).mean()) if right else 0.0
+
+
+@torch.no_grad()
+def glance(learner: Learner, architecture: Architecture, x: Tensor, y: Tensor) -> Tensor:
+    """Accuracy of a subnet on a batch, normalized by that batch; the supernet goes on training as if nobody looked.
+
+    Raises:
+        CannotBuild: there is no such network.
+    """
+    found = norms(learner.blocks_of(architecture))
+    learner.bank.eval()
+    with by_batch(found):
+        right = (learner.run(architecture, x).argmax(1) == y).float().mean()
+    learner.bank.train()
+    return right
 
 
 class _Subnet(nn.Module):

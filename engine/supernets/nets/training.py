@@ -16,6 +16,7 @@ from engine.config import Recipe
 from engine.errors import Interrupted
 from engine.evaluation.base import ENOUGH as ENOUGH
 from engine.evaluation.base import Emit, ShouldStop
+from engine.supernets.epochs import skip_share
 from engine.supernets.nets.learner import At, Batch, Learner, batches_of
 from engine.supernets.nets.scoring import PASS, Judge
 from engine.training import checkpoint
@@ -36,7 +37,8 @@ class Progress:
         epoch: epochs completed.
         batch: batches done of the epoch after those.
         rows: one an epoch, see `engine.supernets.epochs`.
-        sums: what the learner gave, summed over the batches of the current epoch.
+        sums: what the learner gave, summed over the steps of the current epoch.
+        counts: how many steps gave it.
         seconds: spent, interruptions not counted.
     """
 
@@ -44,6 +46,7 @@ class Progress:
     batch: int = 0
     rows: list[dict[str, Any]] = field(default_factory=list)
     sums: dict[str, float] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
     seconds: float = 0.0
 
 
@@ -83,8 +86,8 @@ class SupernetTrainer:
         self._begun, self._saved = time.perf_counter() - p.seconds, time.perf_counter()
         reason = str(p.rows[-1].get("ended", "")) if p.rows else ""
         while p.epoch < epochs and not reason:
-            speed, rate = self._epoch(emit, should_stop, path)
-            reason = self._measured(speed, rate, emit)
+            speed = self._epoch(emit, should_stop, path)
+            reason = self._measured(speed, emit)
             if not reason and should_stop() == ENOUGH:
                 reason = "ended by a person"
                 p.rows[-1]["ended"] = reason
@@ -94,17 +97,16 @@ class SupernetTrainer:
         return reason
 
     # -- an epoch -----------------------------------------------------------------------------
-    def _epoch(self, emit: Emit, should_stop: ShouldStop, path: Path | None) -> tuple[float, float]:
+    def _epoch(self, emit: Emit, should_stop: ShouldStop, path: Path | None) -> float:
         p, learner = self.progress, self.learner
-        count, epochs = len(self.batches), learner.setup.epochs
+        count, epochs = len(self.batches) + learner.held_steps, learner.setup.epochs
         if p.batch == 0:
-            p.sums = {}
+            p.sums, p.counts = {}, {}
         learner.bank.train()
         train, held = self._draws(p.epoch)
         sums = {name: torch.tensor(v, dtype=torch.float64, device=self.device) for name, v in p.sums.items()}
         begun = reported = time.perf_counter()
         done = at_report = 0
-        rate = 0.0
         for batch in range(p.batch, count):
             order = should_stop()
             if order not in (None, ENOUGH):
@@ -112,14 +114,13 @@ class SupernetTrainer:
                 self._stop(str(order), emit, path)
             if batch == 0:  # after the look at orders: whoever resumes here begins the epoch, once
                 learner.begin_epoch(p.epoch)
-            step = p.epoch * count + batch
-            rate = learner.rate(step, epochs * count)
-            mine = self._batch(train, batch, self.halves[0])
-            other = None if held is None or self.halves[1] is None else self._held(held, batch)
-            for name, value in learner.step(At(p.epoch, step, rate), mine, other).items():
+            for name, value in self._step(batch, train, held).items():
                 sums[name] = sums.get(name, 0) + value.detach().to(torch.float64)
+                p.counts[name] = p.counts.get(name, 0) + 1
             p.batch = batch + 1
-            done += len(mine[1])
+            if batch < len(self.batches):
+                start, stop = self.batches[batch]
+                done += stop - start
             now = time.perf_counter()
             if now - reported >= REPORT_S:
                 self._finite(sums)
@@ -132,30 +133,47 @@ class SupernetTrainer:
                     self._save(path, emit)
         self._finite(sums)
         p.sums = {name: float(v) for name, v in sums.items()}
-        return done / max(1e-9, time.perf_counter() - begun), rate
+        return done / max(1e-9, time.perf_counter() - begun)
 
-    def _measured(self, speed: float, rate: float, emit: Emit) -> str:
+    def _step(self, batch: int, train: Draws, held: Draws | None) -> dict[str, Tensor]:
+        """A step of an epoch: the batches of the weights first, then those that are on the held half alone."""
+        epoch, n = self.progress.epoch, len(self.batches)
+        if batch >= n:
+            assert held is not None
+            at = At(epoch, epoch * self.learner.held_steps + batch - n, 0.0)
+            return self.learner.held_step(at, self._held(held, batch - n))
+        step = epoch * n + batch
+        at = At(epoch, step, self._rate(step))
+        return self.learner.step(at, self._batch(train, batch), None if held is None else self._held(held, batch))
+
+    def _rate(self, step: int) -> float:
+        return self.learner.rate(step, self.learner.setup.epochs * len(self.batches))
+
+    def _measured(self, speed: float, emit: Emit) -> str:
         """Ends an epoch: what it was like. Returns why training ends here, "" = it goes on."""
         p, learner = self.progress, self.learner
         learner.end_epoch(p.epoch)
         rng = learner.rng(p.epoch, purpose=1)
         judge = Judge(learner, self.data, 0)
-        means = {name: v / len(self.batches) for name, v in p.sums.items()}
+        means = {name: v / p.counts[name] for name, v in p.sums.items()}
         row: dict[str, Any] = {
             "epoch": p.epoch + 1,
             "accuracy": judge.quick(learner.paths(PATHS, rng), SAMPLES),
             "train_loss": means.pop("loss"),
             "samples_per_s": speed,
-            "learning_rate": rate,
+            "learning_rate": self._rate((p.epoch + 1) * len(self.batches) - 1),
             **means,
             **learner.views(),
         }
         if derived := learner.derived():
             row["derived"] = dict(derived[0].choices)
+            offered = {d.name: d.options for d in learner.space.decisions(derived[0])}
+            if "skips" not in row and (share := skip_share(derived[0].choices, offered)) is not None:
+                row["skips"] = share
         p.rows.append(row)
         if reason := learner.stop_reason(p.rows):
             row["ended"] = reason
-        p.epoch, p.batch, p.sums = p.epoch + 1, 0, {}
+        p.epoch, p.batch, p.sums, p.counts = p.epoch + 1, 0, {}, {}
         emit({"kind": "epoch", "epochs": learner.setup.epochs, **row})
         return reason
 
@@ -172,14 +190,24 @@ class SupernetTrainer:
                 begun = time.perf_counter()
             batch = turn % count
             other = None if held is None else self._held(held, batch)
-            self.learner.step(At(0, turn, 1e-4), self._batch(train, batch, self.halves[0]), other)
+            self.learner.step(At(0, turn, 1e-4), self._batch(train, batch), other)
             steps = turn - 1
             spent = time.perf_counter() - begun
             if (turn >= 4 and spent > 1.0) or should_stop() is not None:
                 break
+        seconds = self._since(begun) / max(1, steps) * count
+        if held is not None and (more := self.learner.held_steps):
+            begun = time.perf_counter()
+            for turn in range(few := min(more, 3)):
+                self.learner.held_step(At(0, turn, 0.0), self._held(held, turn))
+            seconds += self._since(begun) / few * more
+        return seconds
+
+    def _since(self, begun: float) -> float:
+        """Seconds since then, when all that was asked for is computed."""
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
-        return (time.perf_counter() - begun) / max(1, steps) * count
+        return time.perf_counter() - begun
 
     # -- batches ------------------------------------------------------------------------------
     def _draws(self, epoch: int) -> tuple[Draws, Draws | None]:
@@ -195,7 +223,7 @@ class SupernetTrainer:
         assert out[0] is not None
         return out[0], out[1]
 
-    def _batch(self, draws: Draws, batch: int, half: Tensor) -> Batch:
+    def _batch(self, draws: Draws, batch: int) -> Batch:
         start, stop = self.batches[batch]
         return self._cut(draws, start, stop)
 
