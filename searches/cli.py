@@ -17,6 +17,7 @@ from django.db import close_old_connections
 from engine.config import SearchConfig
 from engine.errors import InvalidConfig
 from searches.models import Artifact, Event, Job, Search, Trial
+from searches.selectors.supernet_list import epoch_line
 
 if TYPE_CHECKING:
     from nasweb.supervisor import Stack
@@ -168,6 +169,10 @@ def _stop(stack: Stack) -> None:
 
 
 # -- following ---------------------------------------------------------------------------------------------------------
+#: lines of the log that are said
+SAID = ("final", "test", "export", "verify", "bundle", "supernet", "score", "measure")
+
+
 class Reporter:
     """Says nothing."""
 
@@ -192,13 +197,16 @@ class Lines(Reporter):
 
     def update(self, search: Search) -> None:
         """Reads the new events."""
-        events = Event.objects.filter(search=search, seq__gt=self._seq, kind__in=["trial", "log"])
+        events = Event.objects.filter(search=search, seq__gt=self._seq, kind__in=["trial", "log", "supernet"])
         for event in events.order_by("seq")[:2000]:
             self._seq = event.seq
             if event.kind == "trial":
                 self._trial(event.data)
-            elif event.data.get("what") in ("final", "test", "export", "verify", "bundle"):
-                self.say(f"#{event.data.get('trial')}  {event.data['what']}: {event.data['message']}")
+            elif event.kind == "supernet":
+                self.say(epoch_line(**event.data))
+            elif event.data.get("what") in SAID:
+                of = f"#{event.data['trial']}  " if event.data.get("trial") else ""
+                self.say(f"{of}{event.data['what']}: {event.data['message']}")
 
     def _trial(self, data: dict[str, Any]) -> None:
         now = (data["state"], data.get("final_state") or "")
