@@ -169,10 +169,6 @@ def _stop(stack: Stack) -> None:
 
 
 # -- following ---------------------------------------------------------------------------------------------------------
-#: lines of the log that are said
-SAID = ("final", "test", "export", "verify", "bundle", "supernet", "score", "measure")
-
-
 class Reporter:
     """Says nothing."""
 
@@ -184,7 +180,9 @@ class Reporter:
 
 
 class Lines(Reporter):
-    """A plain line per ended trial and per step of a full training; from the events, so none is missed."""
+    """A plain line per ended trial, epoch of a supernet and step of a full training; from the events: none is missed."""
+
+    SAID = ("final", "test", "export", "verify", "bundle", "supernet", "score", "measure")
 
     def __init__(self, out: TextIO) -> None:
         self._out, self._seq = out, 0
@@ -204,7 +202,7 @@ class Lines(Reporter):
                 self._trial(event.data)
             elif event.kind == "supernet":
                 self.say(epoch_line(**event.data))
-            elif event.data.get("what") in SAID:
+            elif event.data.get("what") in self.SAID:
                 of = f"#{event.data['trial']}  " if event.data.get("trial") else ""
                 self.say(f"{of}{event.data['what']}: {event.data['message']}")
 
