@@ -180,7 +180,7 @@ class Reporter:
 
 
 class Lines(Reporter):
-    """A plain line per ended trial, epoch of a supernet and step of a full training; from the events: none is missed."""
+    """A plain line per ended trial, epoch of a supernet and step of a full training; from events, so none is missed."""
 
     SAID = ("final", "test", "export", "verify", "bundle", "supernet", "score", "measure")
 
