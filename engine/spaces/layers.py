@@ -18,6 +18,7 @@ from engine.network.morphism import Morphism
 from engine.network.operations import kernel_words
 from engine.network.plan import Costs, NetworkPlan
 from engine.spaces._layers import text as text
+from engine.spaces._layers.mixing import WITH_SKIP, LayersMixing
 from engine.spaces._layers.morphisms import morphisms
 from engine.spaces._layers.network import (
     Block,
@@ -33,9 +34,7 @@ from engine.spaces._layers.network import (
 from engine.spaces._layers.options import LayersOptions as LayersOptions
 from engine.spaces._layers.options import Operation
 from engine.spaces._layers.presets import PRESETS
-from engine.spaces._layers.process import LayersProcess
 from engine.spaces._layers.reader import Reader
-from engine.spaces._offers import Capability
 from engine.spaces._outline import Outline, input_words
 from engine.spaces.base import Decision, Preset
 
@@ -52,7 +51,7 @@ _WHAT = {"op": "block {} operation", "skip": "skip of block {}", "stride": "stri
          "pool": "pooling behind block {}"}  # fmt: skip
 
 
-class Layers(LayersProcess):
+class Layers(LayersMixing):
     """Stem, then blocks of convolution, norm and activation with or without a skip, pooling between them, a head.
 
     Decisions: depth, then strides and places of pooling (where they are decided), width, then (where something is
@@ -64,9 +63,7 @@ class Layers(LayersProcess):
     summary: ClassVar[str] = "A sequence of convolution blocks with skips, pooling and a dense head."
     reference: ClassVar[str] = "Baker et al. 2017, Designing Neural Network Architectures using RL (chain-structured)"
     Options: ClassVar[type[BaseModel]] = LayersOptions
-    unavailable: ClassVar[Mapping[Capability, str]] = {
-        "mixture": "width, depth and stride change the shapes around a block, so its options cannot stand side by side",
-    }
+    caveat: ClassVar[str] = "operations of a block stand side by side where all but operations and skips is settled"
     presets: ClassVar[tuple[Preset, ...]] = PRESETS
     notation: ClassVar[str] = text.NOTATION
     elastic: ClassVar[bool] = True
@@ -273,8 +270,9 @@ class Layers(LayersProcess):
         """ "separable 5×5", "×2", "none"."""
         if decision.endswith("_op"):
             dims = len(self.data.input_shape) - 1 if self.data else 2
-            word = str(option)
-            return f"{_PLAIN[word[:-1]]} {kernel_words(int(word[-1]), dims)}"
+            word = str(option).removesuffix(WITH_SKIP)
+            words = f"{_PLAIN[word[:-1]]} {kernel_words(int(word[-1]), dims)}"
+            return words if word == option else f"{words} with a skip"
         if decision == "widen" or decision.endswith("_factor"):
             return f"×{option:g}"
         if decision.startswith("dense") and option == 0:

@@ -89,27 +89,31 @@ def write_stem(net: Assembler, style: Style, stem: Stem) -> str:
             bias=style.norm == "none", **_beyond(stem.kernel, stem.stride),
         )  # fmt: skip
         x = _tail(net, style, x, "stem", "stem")
-    return _pool(net, style, x, stem.pooled)
+    return write_pool(net, style, x, stem.pooled)
 
 
-def write_block(net: Assembler, style: Style, k: int, block: Block, x: str, sources: Mapping[int, str]) -> str:
+def write_block(
+    net: Assembler, style: Style, k: int, block: Block, x: str, sources: Mapping[int, str], *, by_kind: bool = False
+) -> str:
     """Convolution, norm, activation, what is joined in, dropout, pooling.
 
     Args:
         k: its number, from 1.
         x: what it reads.
         sources: outputs of earlier blocks by number, of those it joins.
+        by_kind: convolution and norm are called by the kind of operation, too, as their shared weights are.
     """
     group, part, dims = f"block {k}", f"block{k}", style.dims
     kind, kernel = block.operation[:-1], int(block.operation[-1])
+    first = f"{part}_{kind}" if by_kind else part
     pools, stride = kind in ("max", "avg"), block.stride
     before = x
     x = net.add(
-        f"{part}_conv", f"separable_conv{dims}d" if kind == "sep" else f"conv{dims}d", x, group=group,
+        f"{first}_conv", f"separable_conv{dims}d" if kind == "sep" else f"conv{dims}d", x, group=group,
         out_channels=block.channels, kernel_size=1 if pools else kernel, bias=style.norm == "none",
         **_beyond(kernel, 1 if pools else stride, plain=True),
     )  # fmt: skip
-    x = _tail(net, style, x, part, group)
+    x = _tail(net, style, x, first, group)
     if pools:
         x = net.add(f"{part}_pool", f"{kind}_pool{dims}d", x, group=group, kernel_size=3, stride=stride, padding=1)
     if block.skip:
@@ -124,22 +128,25 @@ def write_block(net: Assembler, style: Style, k: int, block: Block, x: str, sour
         x = net.add(f"{part}_add", "add", x, *joined, group=group)
     if block.dropout:
         x = net.add(f"{part}_dropout", "dropout", x, group=group, p=block.dropout)
-    return _pool(net, style, x, block.pooled)
+    return write_pool(net, style, x, block.pooled)
 
 
-def write_head(net: Assembler, style: Style, head: Head, x: str, n_classes: int) -> str:
-    """A vector, dense layers, dropout, logits."""
+def write_head(
+    net: Assembler, style: Style, head: Head, x: str, n_classes: int, names: Mapping[str, str] | None = None
+) -> str:
+    """A vector, dense layers, dropout, logits; `names` are other ids for some of these nodes."""
+    names = names or {}
     if head.flatten:
         x = net.add("flatten", "flatten", x, group="flatten")
     else:
         x = net.add("global_pool", f"global_avg_pool{style.dims}d", x, group="global pool")
     for i, units in enumerate(head.dense, start=1):
         name = "dense" if i == 1 else f"dense{i}"
-        x = net.add(name, "linear", x, group=name, out_features=units)
+        x = net.add(names.get(name, name), "linear", x, group=name, out_features=units)
         x = net.add(f"{name}_{style.activation}", style.activation, x, group=name)
     if head.dropout:
         x = net.add("dropout", "dropout", x, group="dropout", p=head.dropout)
-    return net.add("output", "linear", x, group="output", out_features=n_classes)
+    return net.add(names.get("output", "output"), "linear", x, group="output", out_features=n_classes)
 
 
 def _tail(net: Assembler, style: Style, x: str, part: str, group: str) -> str:
@@ -148,7 +155,8 @@ def _tail(net: Assembler, style: Style, x: str, part: str, group: str) -> str:
     return net.add(f"{part}_{style.activation}", style.activation, x, group=group)
 
 
-def _pool(net: Assembler, style: Style, x: str, number: int) -> str:
+def write_pool(net: Assembler, style: Style, x: str, number: int) -> str:
+    """The pooling of this number behind a part; 0 = none."""
     if not number:
         return x
     return net.add(

@@ -21,6 +21,10 @@ from .conftest import PAIRS, made_up
 
 #: options under which all networks of a space are small, and its options stand side by side
 SMALL: dict[str, dict[str, Any]] = {
+    "layers": {
+        "depth": [3], "width": [6], "pool_after": [1], "pool": ["max"], "widen": [2], "norm": ["batch"],
+        "activation": ["relu"], "dense": [0], "dropout": [0.1], "operation": ["conv3", "sep5", "conv1", "avg3"],
+    },
     "darts": {"channels": 4, "layers": 3},
     "mobile": {"stages": [{"width": [8], "depth": [1, 2]}, {"width": [12], "depth": [1, 2, 3], "stride": 2}]},
     "nasbench201": {"channels": 4, "cells": 1},
