@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -122,9 +123,21 @@ class MixedLearner(Learner):
         if not self.frozen(at.epoch):
             out["held_loss"] = self.architecture_step(at, train, held)
         x, y = train
-        loss = self.loss(self.logits(x, at), y)
-        self.descend(loss, at.rate)
+        with self.fixed_alphas():
+            loss = self.loss(self.logits(x, at), y)
+            self.descend(loss, at.rate)
         return {"loss": loss.detach(), **out}
+
+    @contextmanager
+    def fixed_alphas(self) -> Iterator[None]:
+        """Nothing is kept for a gradient of the alphas meanwhile: the outputs of all options are what it would take."""
+        for a in self.alphas.values():
+            a.requires_grad_(False)
+        try:
+            yield
+        finally:
+            for a in self.alphas.values():
+                a.requires_grad_()
 
     def frozen(self, epoch: int) -> bool:
         """Whether the alphas stay as they are in an epoch (from 0), so that the weights get ahead."""

@@ -81,14 +81,18 @@ def test_it_holds_one_path():
     """What autograd keeps for a step is that of the drawn network alone, far from that of all options."""
     x, y = batch(16)
     gdas, darts = tiny_learner("gdas"), tiny_learner("darts")
+    with gdas.fixed_alphas():
+        light = gdas.gates(at(2))
     gates = gdas.gates(at(2))
     chosen = {t.name: t.options[gates[t.name][0][0]] for t in gdas.mixture.tables}
     drawn = gdas.space.validate(chosen)
     assert sum(o.startswith("nor_conv") for o in chosen.values()) >= 2
     path = kept(lambda: gdas.loss(gdas.run(drawn, x), y))
     ours = kept(lambda: gdas.loss(gdas.forward(x, gates), y))
+    weights = kept(lambda: gdas.loss(gdas.forward(x, light), y))
     everything = kept(lambda: darts.loss(darts.forward(x, darts.gates(at(2))), y))
-    assert ours < 1.6 * path, "the gates' products beside the path"
+    assert weights < 1.05 * path
+    assert ours < 1.6 * path, "what the gates are multiplied with, in the architecture's turn"
     assert everything > 2 * ours
 
 
