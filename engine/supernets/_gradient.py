@@ -22,3 +22,16 @@ class GradientOptions(SupernetOptions):
         None, ge=0, le=1000, description="Skip connections that a derived normal cell may have (P-DARTS, DARTS+: 2); "
         "empty = any number.",
     )  # fmt: skip
+
+
+class BilevelOptions(GradientOptions):
+    """How far the gradient of the architecture parameters looks."""
+
+    order: Literal["first", "second"] = Field(
+        "first", description="Gradient through the weights as they are, or through their next step, which takes three "
+        "to four times as long.",
+    )  # fmt: skip
+    hessian: Literal["finite", "exact"] = Field(
+        "finite", description="Second order: the product with the Hessian as the paper's finite difference, or exact "
+        "at about twice the memory.",
+    )  # fmt: skip

@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import BaseModel, Field
 
-from engine.supernets._gradient import GradientOptions
+from engine.supernets._gradient import BilevelOptions
 from engine.supernets.base import SupernetMethod
 
 if TYPE_CHECKING:
     from engine.supernets.nets.learner import Learner, Setup
 
 
-class DartsOptions(GradientOptions):
-    """How far the gradient of the architecture parameters looks, and what is watched and regularized."""
+class DartsOptions(BilevelOptions):
+    """What is watched and regularized, too."""
 
-    order: Literal["first", "second"] = Field(
-        "first", description="Gradient through the weights as they are, or through their next step, which takes three "
-        "to four times as long.",
-    )  # fmt: skip
-    hessian: Literal["finite", "exact"] = Field(
-        "finite", description="Second order: the product with the Hessian as the paper's finite difference, or exact "
-        "at about twice the memory.",
-    )  # fmt: skip
     eigenvalue: bool = Field(
         False, description="Measure the dominant eigenvalue of the held-out loss's Hessian every epoch."
     )

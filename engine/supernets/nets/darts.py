@@ -28,13 +28,15 @@ class DartsLearner(MixedLearner):
     alphas' passes saw, at weights that are never kept, does not enter them.
 
     Attributes:
-        eigenvalue: the last epoch's, where it is watched.
+        watches: whether the eigenvalue is measured every epoch.
+        eigenvalue: the last epoch's, where it is.
         drop_path: share of an option's samples that are dropped at the end of the training; it rises from 0.
     """
 
     def __init__(self, setup: Setup) -> None:
         self.eigenvalue: float | None = None
-        self.drop_path: float = setup.options.drop_path
+        self.drop_path: float = getattr(setup.options, "drop_path", 0.0)
+        self.watches: bool = getattr(setup.options, "eigenvalue", False)
         self._dropping: torch.Generator | None = None
         self._kept = 1.0
         super().__init__(setup)
@@ -93,7 +95,7 @@ class DartsLearner(MixedLearner):
     def end_epoch(self, epoch: int) -> None:
         """Looks at the curvature, where it is watched."""
         super().end_epoch(epoch)
-        if self.options.eigenvalue:
+        if self.watches:
             self.eigenvalue = self.curvature(epoch)
 
     def curvature(self, epoch: int) -> float:
