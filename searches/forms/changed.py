@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import re
 from typing import Any
 
@@ -19,12 +21,21 @@ def with_space(values: Values, space: Values, data: Values) -> Values:
     return forms_values.renamed(values | {"space": dict(space), "data": dict(data)})
 
 
-def with_strategy(values: Values, name: str) -> Values:
-    """The same form with another strategy at its defaults."""
+def with_strategy(values: Values, name: str, options: str = "") -> Values:
+    """The same form with another strategy at its defaults; `options` is JSON that is laid over what is chosen.
+
+    Options that it does not know, and what cannot be read, are left out.
+    """
+    model = forms_values.options_model("strategy", name)
+    known = set(model.model_fields) if model else set()
+    given: Any = {}
+    with contextlib.suppress(ValueError, RecursionError):
+        given = json.loads(options[:2000]) if options else {}
+    new = {k: v for k, v in given.items() if k in known} if isinstance(given, dict) else {}
     if values["strategy"]["name"] == name:
-        return values
+        return values | {"strategy": values["strategy"] | new} if new else values
     before = str(values["strategy"]["name"])
-    return to_sharing(forms_values.renamed(values | {"strategy": {"name": name}}), before)
+    return to_sharing(forms_values.renamed(values | {"strategy": {"name": name} | new}), before)
 
 
 def to_sharing(values: Values, before: str) -> Values:

@@ -18,6 +18,7 @@ from engine.config import SearchConfig
 from searches.charts.insight import clock
 from searches.models import Job, Search, Trial
 from searches.selectors.workers import workers_online
+from searches.services.supernets import is_sharing
 
 #: above this a strip of ticks becomes one bar in proportion, and single states are not read any more
 MOST_TICKS = 120
@@ -172,7 +173,8 @@ def _beginning(search: Search, config: SearchConfig) -> str:
 
     plan = catalog.get("strategy", config.strategy.name).plan(config, earlier=len(config.experience))
     n = config.budget.epochs
-    return _as_sentence(f"{plan}; the first result appears after {n:,} epoch{'' if n == 1 else 's'}")
+    before = "the supernet, its scores and " if is_sharing(search.config) else ""
+    return _as_sentence(f"{plan}; the first result appears after {before}{n:,} epoch{'' if n == 1 else 's'}")
 
 
 def trials_budget(search: Search, config: SearchConfig) -> int:
@@ -196,12 +198,20 @@ def standing(search: Search, config: SearchConfig, now: datetime) -> Standing:
     seconds = elapsed_s(search, now)
     out.elapsed = f"{clock(seconds)} {'in all' if search.ended else 'elapsed'}"
     if search.state in (Search.State.RUNNING, Search.State.PAUSED) and ended >= 2:
-        left = seconds / ended * max(0, budget - ended)
+        left = _trials_s(search, now, seconds) / ended * max(0, budget - ended)
         if config.budget.minutes:
             left = min(left, max(0.0, 60 * (config.budget.minutes + search.extra_minutes) - seconds))
         out.left_s = left
         out.left = clock(left) if left >= 1 else ""
     return out
+
+
+def _trials_s(search: Search, now: datetime, seconds: float) -> float:
+    """Seconds of the running time since the first trial began: what a supernet took is no measure of trials."""
+    if not is_sharing(search.config):
+        return seconds
+    first = search.trials.aggregate(at=Min("started_at"))["at"]
+    return min(seconds, (now - first).total_seconds()) if first else seconds
 
 
 def final_estimate_s(trial: Trial, config: SearchConfig) -> float | None:
@@ -364,7 +374,7 @@ def disk_bytes(search: Search) -> int:
 
 
 def page(search: Search) -> dict[str, Any]:
-    """Everything all three tabs share."""
+    """Everything all tabs share."""
     now = timezone.now()
     config = config_of(search)
     online = workers_online()

@@ -45,6 +45,8 @@ _ROW = (
 )  # fmt: skip
 
 
+#: what work without a trial is called
+PIECE_WORDS = {"supernet": "supernet", "score": "subnets scored", "measure": "operations measured"}
 #: what a curve's label needs; the search too, or each row fetches its own
 NAMED = ("search", "number", "name", "state")
 
@@ -146,11 +148,12 @@ def spans(search: Search, now: Any) -> list[Span]:
     """Stretches of work for the timeline, seconds since the first claim's search start."""
     start = search.started_at or search.created_at
     listed: list[Span] = []
-    for worker, a, b, outcome, number, name, state in (
+    for worker, a, b, outcome, number, name, state, kind in (
         Claim.objects.filter(search=search)
         .order_by("started_at", "id")
         .values_list(
-            "worker", "started_at", "ended_at", "outcome", "job__trial__number", "job__trial__name", "job__trial__state"
+            "worker", "started_at", "ended_at", "outcome", "job__trial__number", "job__trial__name",
+            "job__trial__state", "job__kind",
         )
     ):
         end = b or (now if not search.ended else a)
@@ -163,7 +166,7 @@ def spans(search: Search, now: Any) -> list[Span]:
                 start_s=(a - start).total_seconds(),
                 end_s=max((end - start).total_seconds(), (a - start).total_seconds()),
                 number=number,
-                label=f"#{number} {name}" if number else "preflight",
+                label=f"#{number} {name}" if number else PIECE_WORDS.get(kind, kind),
                 state=shown,
             )
         )

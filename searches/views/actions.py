@@ -16,6 +16,7 @@ from engine.errors import EngineError
 from searches.models import Search
 from searches.selectors.searches import search_get, searches_get
 from searches.services import lifecycle
+from searches.services.supernets import supernet_enough
 from searches.services.writing import Rejected
 
 #: what the page says afterwards; {name} is the search's
@@ -29,6 +30,7 @@ DONE = {
     "archive": "“{name}” is archived.",
     "unarchive": "“{name}” is back in the list.",
     "delete": "“{name}” is deleted.",
+    "enough": "The supernet of “{name}” ends after this epoch; the search goes on with what there is.",
 }
 BULK = ("archive", "unarchive", "delete")
 LONGEST_NAME = 200
@@ -55,6 +57,10 @@ def _rename(search: Search, request: HttpRequest) -> None:
     search.name = name
 
 
+def _enough(search: Search, request: HttpRequest) -> None:
+    supernet_enough(search=search, by=request.user)
+
+
 def _number(request: HttpRequest, field: str, kind: type) -> float | int | None:
     text = request.POST.get(field, "").strip()
     if not text:
@@ -77,7 +83,7 @@ def _plain(name: str) -> Callable[[Search, HttpRequest], None]:
 
 ACTIONS: dict[str, Callable[[Search, HttpRequest], Search | None]] = {
     name: _plain(name) for name in ("start", "pause", "resume", "finish", "cancel", "archive", "unarchive", "delete")
-} | {"extend": _extend, "rename": _rename}
+} | {"extend": _extend, "rename": _rename, "enough": _enough}
 
 
 @require_POST

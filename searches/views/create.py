@@ -95,8 +95,8 @@ def _first_values(origin: Search | None, relation: str, slots: int) -> dict[str,
 
 
 def _from_address(request: HttpRequest, state: dict[str, Any]) -> None:
-    """What the address asks for: a saved space (`?space=12.3`), a family with options, a data set, a strategy, a first
-    trial."""
+    """What the address asks for: a saved space (`?space=12.3`), a family with options, a data set, a strategy (with
+    options as JSON, which are laid over those it has), a first trial."""
     values = state["values"]
     if wanted := request.GET.get("space", ""):
         id, _, number = wanted.partition(".")
@@ -121,7 +121,7 @@ def _from_address(request: HttpRequest, state: dict[str, Any]) -> None:
     elif (wanted := request.GET.get("data", "")) in registry.sources():
         state["values"] = changed.with_data(values, wanted)
     if (wanted := request.GET.get("strategy", "")) in catalog.methods():
-        state["values"] = changed.with_strategy(state["values"], wanted)
+        state["values"] = changed.with_strategy(state["values"], wanted, request.GET.get("options", ""))
     state["values"] = changed.with_start(state["values"], request.GET.get("start", ""))
     if first := saved.first_of(request.GET.get("first", "")):
         state["first"] = first

@@ -16,6 +16,7 @@ from searches.models import Search, Trial
 from searches.selectors import overview, trials
 from searches.selectors.beliefs import belief_view
 from searches.selectors.searches import search_get
+from searches.views import supernet_figures
 from searches.views.trials import chosen_numbers
 
 
@@ -119,7 +120,7 @@ FIGURES: dict[str, Callable[[HttpRequest, Search], Figure]] = {
 @gzip_page
 def figure(request: HttpRequest, id: int, name: str) -> JsonResponse:
     """One figure by name."""
-    make = FIGURES.get(name)
+    make = FIGURES.get(name) or supernet_figures.FIGURES.get(name)
     if make is None:
         raise Http404(f"no figure is called {name}")
     return _answer(make(request, search_get(user=request.user, id=id)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from collections.abc import Mapping
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,24 +19,28 @@ from engine.architecture import Architecture
 from engine.data.spec import DataSpec
 from engine.network.picture import picture
 from engine.spaces.base import make_space
-from searches.models import Search, Trial
+from searches.models import Search
 from searches.selectors import overview as read
+from searches.selectors import supernet
 from searches.selectors.beliefs import beliefs_of, strategy_sentence
 from searches.selectors.searches import search_get, trial_get
+from searches.selectors.trust import against_random
+from searches.services.supernets import is_sharing
 
 #: parts of the page by the tab that has them; each is a template and carries data-part in the page
 PARTS = {
-    "overview": ("status", "answer", "facts", "acts", "winner", "running", "waiting"),
+    "overview": ("status", "answer", "facts", "acts", "supernet", "winner", "running", "waiting"),
     "trials": ("status", "answer", "facts", "acts"),
     "insight": ("status", "answer", "facts", "acts", "beliefs", "held"),
+    "supernet": ("status", "answer", "facts", "acts", "supernet_now", "trust", "beaten"),
 }
 
 
-def picture_of(search: Search, trial: Trial) -> dict[str, Any]:
-    """The trial's network as a picture (no torch)."""
+def picture_of(search: Search, choices: Mapping[str, Any]) -> dict[str, Any]:
+    """The network of an architecture of the search as a picture (no torch)."""
     data = DataSpec.model_validate(search.data_spec)
     space = make_space(read.config_of(search), data)
-    drawn = picture(space.plan(Architecture.of(space.name, trial.architecture)))
+    drawn = picture(space.plan(Architecture.of(space.name, choices)))
     return {**drawn, "pixels": digit() if data.name == "digits" else None}
 
 
@@ -52,13 +57,17 @@ def digit() -> list[int] | None:
 
 
 def page_context(search: Search, tab: str) -> dict[str, Any]:
-    """What the frame of all three tabs needs."""
+    """What the frame of all tabs needs."""
     context = read.page(search)
+    sharing = is_sharing(search.config)
+    if sharing and (fact := against_random(search).short):
+        context["standing"].facts.append(fact)
     strip = context["ticks"]
     left = context["standing"].left
     views = beliefs_of(search) if tab == "insight" else []
     return {
         **context,
+        "is_sharing": sharing,
         "beliefs": [v for v in views if v.by == "strategy"],
         "held": [v for v in views if v.by != "strategy"],
         "sentence": strategy_sentence(search) if views else "",
@@ -86,7 +95,18 @@ def overview_context(search: Search, context: dict[str, Any]) -> dict[str, Any]:
         "rungs": read.rungs_of(config),
         "failures": read.failures(search) if best is None and search.n_failed else [],
         "waits": read.waits(search, config, online=context["online"]),
+        **(supernet_context(search) if context["is_sharing"] else {}),
     }
+
+
+def supernet_context(search: Search) -> dict[str, Any]:
+    """What the Overview shows of a supernet: where it stands and its loss as a small curve."""
+    stands = supernet.sharing(search)
+    rows = supernet.scalars(stands.now) if stands.now else []
+    losses = [(r["epoch"], r["train_loss"]) for r in rows if "train_loss" in r]
+    step = max(1, len(losses) // 60)
+    kept = losses[::step] + (losses[-1:] if (len(losses) - 1) % step else [])
+    return {"sharing": stands, "run": stands.now, "losses_json": json.dumps(kept)}
 
 
 @require_GET
@@ -109,7 +129,12 @@ def parts(request: HttpRequest, id: int, tab: str) -> JsonResponse:
     context = page_context(search, tab)
     if tab == "overview":
         context |= overview_context(search, context)
-    html = {name: render_to_string(f"searches/page/_{name}.html", context, request) for name in PARTS[tab]}
+    elif tab == "supernet":
+        from searches.views.supernet import live_context
+
+        context |= live_context(request, search)
+    names = [name for name in PARTS[tab] if name != "supernet" or context["is_sharing"]]
+    html = {name: render_to_string(f"searches/page/_{name}.html", context, request) for name in names}
     return JsonResponse(
         {
             "seq": search.seq,
@@ -129,7 +154,7 @@ def parts(request: HttpRequest, id: int, tab: str) -> JsonResponse:
 def winner_picture(request: HttpRequest, id: int, number: int) -> JsonResponse:
     """The drawing of a trial's network."""
     trial = trial_get(user=request.user, id=id, number=number)
-    answer = JsonResponse(picture_of(trial.search, trial))
+    answer = JsonResponse(picture_of(trial.search, trial.architecture))
     answer["Cache-Control"] = "private, max-age=3600"
     return answer
 

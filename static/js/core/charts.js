@@ -10,7 +10,7 @@
      only_table    nothing is drawn: the table stands in the chart's place
 
    mountAll(root)            every [data-figure] under root; call once per page, and again for parts that htmx brings
-   mount(element) -> Chart   .refresh() fetches again and redraws, .show(url) another address, .set(figure) without a request,
+   mount(element) -> Chart   .refresh() fetches again and redraws, .show(url) another address, .set(figure) without a request, .setNow(figure) the same while it is dragged,
                              .on("click" | "hover" | "selected" | "relayout", callback), .plot (the Plotly node), .destroy()
    chartOf(element) -> Chart | undefined
    Nothing is fetched or drawn before it comes into view. The first change is drawn at once, then at most four a second. */
@@ -106,6 +106,16 @@ class Chart {
     this.stale = false;
     this.dirty = true;
     if (this.visible) this.redraw();
+  }
+
+  /** What a hand drags: drawn with the next frame, not at most four times a second. */
+  setNow(figure) {
+    this.figure = figure;
+    this.dirty = true;
+    if (this.visible && !this.soon) this.soon = requestAnimationFrame(() => {
+      this.soon = 0;
+      if (this.dirty) this.draw();
+    });
   }
 
   say(text, state) {

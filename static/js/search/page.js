@@ -1,4 +1,4 @@
-/* page.js: the search page of all three tabs. Events come in (core/live.js); what they change is drawn in place:
+/* page.js: the search page of all tabs. Events come in (core/live.js); what they change is drawn in place:
    progress and curves of running trials at once from the event itself, words and counts by fetching the parts that the server renders,
    charts by fetching their figure again. Nothing moves under the hand: a part is left alone while a menu or field in it is in use. */
 import { $, $$, h, setText, toast } from "../core/dom.js";
@@ -7,7 +7,7 @@ import { connect, indicator } from "../core/live.js";
 import { drawPicture } from "../core/arch.js";
 import { drawTicks } from "../core/ticks.js";
 import { rateLimited } from "../core/rate.js";
-import { spark } from "../core/spark.js";
+import { spark, sparkAll } from "../core/spark.js";
 import { follow } from "./log.js";
 
 const page = $("#search");
@@ -253,6 +253,7 @@ async function fetchParts() {
     fresh.innerHTML = html;
     keepDrawn(node, fresh);
     node.replaceChildren(...fresh.childNodes);
+    sparkAll(node);
     rendered.set(name, bare);
   }
   followViews(now.views || {});
@@ -285,6 +286,7 @@ function onEvents(batch) {
   document.dispatchEvent(new CustomEvent("search:events", { detail: batch }));
 }
 
+for (const part of $$("[data-part]")) sparkAll(part);
 showTicks(JSON.parse($("#ticks").dataset.ticks), JSON.parse($("#ticks").dataset.shares));
 wireCharts();
 copies();

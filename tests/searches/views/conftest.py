@@ -111,3 +111,14 @@ def n_queries(page):
         return len(found)
 
     return counted
+
+
+@pytest.fixture
+def sharing(mira):
+    """Makes weight-sharing searches as the product leaves them: `sharing(method="spos", stage="trials")`, mira's."""
+    from benchmarks._seed_supernet import seed_supernet
+
+    def made(owner=mira, **options):
+        return seed_supernet(**{"owner": owner, "epochs": 12, "scores": 20, **options})
+
+    return made
