@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine import catalog
 from engine.errors import CannotBuild, DataError, InvalidArchitecture
 from engine.evaluation.base import Emit, Report, ShouldStop, Work
-from engine.supernets.latency import latency_of
+from engine.supernets.latency import alike, latency_of
 
 if TYPE_CHECKING:
     from engine.evaluation.trained import TrainedSession
@@ -152,7 +153,11 @@ class Shared:
         options: Any = config.options("strategy")
         with repeatable(device, setting.threads):
             memory = PeakMemory(device)
-            learner, data = self._learner(work, setting), self._data(setting)
+            method = catalog.get("strategy", config.strategy.name)
+            setup = self._setup(work, setting)
+            if method.measures:
+                setup = replace(setup, latency_ms=alike(self.session.space.mixture()))
+            learner, data = method.learner(setup), self._data(setting)
             trainer = SupernetTrainer(learner, data, config.training, {})
             epoch_s = trainer.time_epoch(should_stop)
             judge = Judge(learner, data, options.calibration)

@@ -75,8 +75,7 @@ class TrainedSession(Session):
     def close(self) -> None:
         """Lets go of the data."""
         self._arrays = None
-        self._on_device.clear()
-        _empty_cache()
+        self._empty()
 
     def evaluate(self, work: Work, emit: Emit, should_stop: ShouldStop) -> Report:
         """Trains, fully trains or measures; beside others on the device or alone, where its lock is known.
@@ -382,9 +381,14 @@ class TrainedSession(Session):
             **inherited.cost(p.beginning),
         }
 
-    def _out_of_memory(self, error: BaseException, work: Work) -> Report:
+    def _empty(self) -> None:
+        from engine.training.device import empty_cache
+
         self._on_device.clear()
-        _empty_cache()
+        empty_cache()
+
+    def _out_of_memory(self, error: BaseException, work: Work) -> Report:
+        self._empty()
         first = str(error).splitlines()[0] if str(error) else "memory is used up"
         size = (self.config.training if work.architecture is None else self._recipe(work.architecture)).batch_size
         return Report.failed("out_of_memory", f"out of memory at batch size {size}: {first}")
@@ -394,10 +398,3 @@ def _given(work: Work) -> Architecture:
     if work.architecture is None:
         raise DataError(f"work of kind {work.kind} needs an architecture")
     return work.architecture
-
-
-def _empty_cache() -> None:
-    import torch
-
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()

@@ -55,6 +55,12 @@ def device_model(device: torch.device) -> str:
     return f"{name} ({torch.backends.cpu.get_cpu_capability()})"
 
 
+def empty_cache() -> None:
+    """Gives what torch keeps of a GPU's memory back to others."""
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
 @contextmanager
 def repeatable(device: torch.device, threads: int) -> Iterator[None]:
     """Thread count, deterministic kernels and torch's global generators, put back as they were afterwards.

@@ -178,9 +178,9 @@ class SupernetTrainer:
         return reason
 
     def time_epoch(self, should_stop: ShouldStop) -> float:
-        """Seconds of an epoch, from a few steps; the learner is spoilt for training afterwards."""
+        """Seconds of an epoch in which everything learns, from a few steps; the learner is spoilt afterwards."""
         train, held = self._draws(0)
-        count = len(self.batches)
+        count, last = len(self.batches), max(0, self.learner.setup.epochs - 1)
         self.learner.begin_epoch(0)
         self.learner.bank.train()
         begun = time.perf_counter()
@@ -190,7 +190,7 @@ class SupernetTrainer:
                 begun = time.perf_counter()
             batch = turn % count
             other = None if held is None else self._held(held, batch)
-            self.learner.step(At(0, turn, 1e-4), self._batch(train, batch), other)
+            self.learner.step(At(last, turn, 1e-4), self._batch(train, batch), other)
             steps = turn - 1
             spent = time.perf_counter() - begun
             if (turn >= 4 and spent > 1.0) or should_stop() is not None:
@@ -199,7 +199,7 @@ class SupernetTrainer:
         if held is not None and (more := self.learner.held_steps):
             begun = time.perf_counter()
             for turn in range(few := min(more, 3)):
-                self.learner.held_step(At(0, turn, 0.0), self._held(held, turn))
+                self.learner.held_step(At(last, turn, 0.0), self._held(held, turn))
             seconds += self._since(begun) / few * more
         return seconds
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from engine import catalog
 from engine.config import SearchConfig
 from engine.errors import Interrupted
 from engine.evaluation.base import Work
@@ -142,3 +143,28 @@ def test_the_piece_has_the_device_alone_and_its_rows_become_the_setup_of_a_learn
     )  # fmt: skip
     assert set(setup.latency_ms["edge0_1"]) == set(Nasbench201.Options().operations)
     assert setup.latency_ms[""][""] > 0
+
+
+@pytest.mark.parametrize("method", ["proxyless", "fbnet"])
+def test_what_a_supernet_costs_is_told_before_anything_was_measured(tmp_path, method):
+    """With epochs of the weights alone at the start: a step in which everything learns is what is timed."""
+    from engine.data import registry
+
+    config = SearchConfig.model_validate({
+        "name": "before", "data": {"name": "digits"}, "space": {"name": "nasbench201", "cells": 1, "channels": 4},
+        "strategy": {"name": method, "epochs": 9, "warm_up": 3}, "budget": {"trials": 2, "epochs": 1},
+    })  # fmt: skip
+    session = TrainedSession(config, registry.spec("digits", config.data.options()))
+    work = Work(kind="preflight", architecture=None, fidelity=0, max_fidelity=0, seed=1, folder=tmp_path)
+    asked = []
+    learner = catalog.get("strategy", method).learner
+    step = type(learner(session._shared._setup(work, Setting()))).architecture_step
+
+    def counted(self, *args):
+        asked.append(1)
+        return step(self, *args)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(f"{step.__module__}.{step.__qualname__}", counted)
+        told = session._shared.preflight(work, Setting(), lambda: "enough" if asked else None)
+    assert asked and told["epoch_s"] > 0 and told["score_s"] > 0
