@@ -71,6 +71,9 @@ class SupernetMethod(Strategy):
         self.found: list[Architecture] = []
         self.inherited: dict[str, float] = {}
         self._unscorable: set[str] = set()
+        self._asked: list[Architecture] = []  # being scored, and what the supernets so far say of them
+        self._told: list[Sequence[Mapping[str, Any]]] = []
+        self._asking = ""
         self._inner = Inner(self.searched_by(), self.options.scores, context) if self.searches else None
         self._items: list[Item] = []
         self._first = 0  # items that were planned together, before any extension of the budget
@@ -117,15 +120,11 @@ class SupernetMethod(Strategy):
             if self.latency is not None:
                 payload["latency"] = self.latency
             why = f"supernet {run} of {self.options.runs}" if self.options.runs > 1 else "the supernet"
-        elif self.stage == "score":
-            payload, why = self._searching()
-        if payload is None and self.stage == "partners":
-            asked = self._unscored()
-            if asked:
-                payload = self._scores(asked)
-                why = f"{len(asked)} networks that are about to be trained alone"
-            else:
-                self.stage = "trials"
+        elif self._asked or self._ask():
+            # each batch by every supernet in turn: what counts is the mean
+            architectures = [dict(a.choices) for a in self._asked]
+            payload = {"supernet": self.supernets[len(self._told)], "architectures": architectures}
+            why = self._asking
         if payload is None:
             return []
         self.n_pieces += 1
@@ -133,18 +132,22 @@ class SupernetMethod(Strategy):
         self.flying = Launch(self.n_pieces, kind, {"seed": seed, **payload}, why)
         return [self.flying]
 
-    def _searching(self) -> tuple[dict[str, Any] | None, str]:
-        """The next subnets of the search among them; (None, "") when it is over."""
-        assert self._inner is not None
-        asked = self._inner.ask(SCORED_AT_ONCE)
-        if asked:
-            return self._scores(asked), f"{len(asked)} subnets by {self.searched_by().replace('_', ' ')}"
-        self.found = self._inner.ranked(RANKED)
-        self._pair()
-        return None, ""
-
-    def _scores(self, asked: Sequence[Architecture]) -> dict[str, Any]:
-        return {"supernet": self.supernets[-1], "architectures": [dict(a.choices) for a in asked]}
+    def _ask(self) -> bool:
+        """Decides which subnets are scored next; False when it is the trials' turn."""
+        if self.stage == "score":
+            assert self._inner is not None
+            if asked := self._inner.ask(SCORED_AT_ONCE):
+                self._asked = asked
+                self._asking = f"{len(asked)} subnets by {self.searched_by().replace('_', ' ')}"
+                return True
+            self.found = self._inner.ranked(RANKED)
+            self._pair()
+        if self.stage == "partners":
+            if asked := self._unscored():
+                self._asked, self._asking = asked, f"{len(asked)} networks that are about to be trained alone"
+                return True
+            self.stage = "trials"
+        return False
 
     def told_piece(self, piece: int, report: Report) -> None:
         """A piece is done.
@@ -168,7 +171,9 @@ class SupernetMethod(Strategy):
                 if not self.searches:
                     self._pair()
         else:
-            self._scored(launch, report)
+            self._told.append(report.rows)
+            if len(self._told) == len(self.supernets):
+                self._scored()
 
     def _derived(self, report: Report) -> None:
         """What a supernet handed over: the last epoch's first, then what it would have been earlier."""
@@ -189,15 +194,17 @@ class SupernetMethod(Strategy):
         n = len(self.supernets) - 1
         self.found = [*self.found[:n], *fresh[:1], *self.found[n:], *fresh[1:]][:RANKED]
 
-    def _scored(self, launch: Launch, report: Report) -> None:
-        asked = [self.context.space.validate(c) for c in launch.payload["architectures"]]
-        for a, row in zip(asked, report.rows, strict=True):
+    def _scored(self) -> None:
+        """A batch has its scores by every supernet."""
+        rows = [mean_row(each) for each in zip(*self._told, strict=True)]
+        for a, row in zip(self._asked, rows, strict=True):
             if "accuracy" in row:
                 self.inherited[self.context.identity(a)] = float(row["accuracy"])
             else:
                 self._unscorable.add(self.context.identity(a))
+        self._asked, self._told = [], []
         if self.stage == "score" and self._inner is not None:
-            self._inner.tell(report.rows)
+            self._inner.tell(rows)
 
     # -- networks trained alone -----------------------------------------------------------------
     def _pair(self) -> None:
@@ -346,6 +353,13 @@ class SupernetMethod(Strategy):
         if self.n_pieces < int(state["launched"]) or self.stage != state["stage"]:
             self.launches()
         self._items += [Item(self.context.space.validate(choices), *rest) for choices, *rest in state["more"]]
+
+
+def mean_row(rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """One subnet's score over several supernets; the first row that has none, where there is one."""
+    if failed := [row for row in rows if "accuracy" not in row]:
+        return failed[0]
+    return {name: float(np.mean([row[name] for row in rows])) for name in ("accuracy", "loss") if name in rows[0]}
 
 
 def piece_seed(seed: int, run: int) -> int:

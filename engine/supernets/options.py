@@ -21,7 +21,9 @@ class SupernetOptions(BaseModel):
     momentum: float = Field(0.9, ge=0, lt=1, description="Of the shared weights.")
     weight_decay: float = Field(3e-4, ge=0, le=1, description="Of the shared weights.")
     clip: float = Field(5.0, ge=0, le=1e6, description="Largest gradient norm of the shared weights; 0 = no clipping.")
-    runs: int = Field(1, ge=1, le=20, description="Supernets trained, each with another seed.")
+    runs: int = Field(
+        1, ge=1, le=20, description="Supernets trained, each with another seed; a subnet's score is their mean."
+    )
     repeats: int = Field(
         0, ge=0, le=5, description="Times each network that is trained alone is trained again, with other seeds."
     )

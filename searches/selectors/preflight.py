@@ -112,7 +112,7 @@ def _shared(config: SearchConfig, row: dict[str, float]) -> tuple[float, list[st
     options: Any = config.options("strategy")
     training = options.runs * options.epochs * row["epoch_s"]
     scores = getattr(options, "scores", 0) + config.budget.trials
-    scoring = scores * row["score_s"]
+    scoring = options.runs * scores * row["score_s"]
     text = (
         f"Supernet {_seconds(row['epoch_s'])} an epoch and {_memory(row['memory_bytes'])}: {_clock(training)} for "
         f"{options.runs * options.epochs:,} epochs, {_clock(scoring)} for {scores:,} scores."

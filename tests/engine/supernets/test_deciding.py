@@ -15,6 +15,7 @@ from engine import catalog
 from engine.conductor import Edit, Finish, Launch, PieceDone, Start
 from engine.errors import StrategyFailed
 from engine.evaluation.base import Report
+from engine.supernets.base import mean_row
 from tests.engine.driving import Driver, config, replayed, restored, wild
 from tests.engine.supernets.small import CELL, METHODS, options_of
 
@@ -203,3 +204,23 @@ def test_inherited_accuracy_is_no_trial_s() -> None:
     assert c.strategy.inherited
     assert {source for e in c.history for source, _ in e.values} == {"table"}
     assert c.strategy._inner.context.history is not c.history
+
+
+def test_a_score_is_the_mean_over_all_supernets_and_each_batch_goes_to_every_one() -> None:
+    recorded = begun("spos", {"runs": 2, "scores": 8}).all()
+    launches = {a.piece: a for a in recorded.of(Launch)}
+    told = {e.piece: e.report for e in recorded.entries if isinstance(e, PieceDone)}
+    scores = [a for a in launches.values() if a.kind == "score"]
+    assert [a.payload["supernet"] for a in scores] == [1, 2] * (len(scores) // 2)
+    strategy = recorded.conductor.strategy
+    for first, second in zip(scores[::2], scores[1::2], strict=True):
+        assert first.payload["architectures"] == second.payload["architectures"]
+        both = zip(first.payload["architectures"], told[first.piece].rows, told[second.piece].rows, strict=True)
+        for choices, one, other in both:
+            identity = strategy.context.identity(strategy.context.space.validate(choices))
+            assert strategy.inherited[identity] == pytest.approx((one["accuracy"] + other["accuracy"]) / 2)
+
+
+def test_a_subnet_that_one_supernet_cannot_score_has_no_score() -> None:
+    assert mean_row([{"accuracy": 0.5, "loss": 1.0}, {"accuracy": 0.7, "loss": 2.0}]) == {"accuracy": 0.6, "loss": 1.5}
+    assert mean_row([{"accuracy": 0.5}, {"reason": "no path"}]) == {"reason": "no path"}
