@@ -327,7 +327,8 @@ class Conductor:
         best = self.best()
         if best is not None and self.config.replicates and (led := self.strategy.recommend(1)):
             best = self.history[led[0]]  # measured more than once: not the luckiest value
-        return [] if best is None else [best.number, *(n for n in self.front() if n != best.number)]
+        asked = [*self.strategy.winners(), *self.front()]
+        return [] if best is None else list(dict.fromkeys([best.number, *asked]))
 
     # -- looked at -------------------------------------------------------------------------------
     def best(self) -> TrialEntry | None:

@@ -231,6 +231,10 @@ class Strategy(ABC):
             return by_posterior(entries, level)[:k]
         return [e.number for e in self.rank(entries)[:k]]
 
+    def winners(self) -> list[int]:
+        """Trials that a search was asked to find beside the best one, e.g. the best within each of several limits."""
+        return []
+
     def keeps(self) -> Collection[int]:
         """Trials whose weights a proposal to come may start from; of a bounded number, since they fill the storage."""
         return ()

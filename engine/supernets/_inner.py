@@ -20,16 +20,20 @@ class Inner:
         name: of the strategy.
         scores: subnets in all.
         outer: context of the search.
+        limits: on exact costs, beside those of the search.
 
     Raises:
         InvalidConfig: no such strategy, or it cannot serve the space or the objectives.
     """
 
-    def __init__(self, name: str, scores: int, outer: Context) -> None:
+    def __init__(self, name: str, scores: int, outer: Context, limits: Mapping[str, float] | None = None) -> None:
         self.scores = scores
         budget = outer.budget.model_copy(update={"trials": scores, "minutes": None, "target": None, "patience": None})
+        both = dict(outer.limits)
+        for cost, most in (limits or {}).items():
+            both[cost] = min(most, both.get(cost, most))
         self.context = Context(
-            space=outer.space, objectives=outer.objectives, limits=outer.limits, budget=budget, parallelism=64,
+            space=outer.space, objectives=outer.objectives, limits=both, budget=budget, parallelism=64,
             seed=outer.seed, max_fidelity=1, duplicates="canonical",
         )  # fmt: skip
         self.context.identity, self.context.costs = outer.identity, outer.costs

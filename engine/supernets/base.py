@@ -26,6 +26,7 @@ from engine.errors import InvalidArchitecture, StrategyFailed
 from engine.strategies.base import Context, Exhausted, Group, Proposal, Strategy, Wait
 from engine.supernets._alone import Item, partner_of
 from engine.supernets._inner import Inner
+from engine.supernets._tiers import Tier, by_turns
 from engine.supernets.options import SearchedOptions as SearchedOptions
 from engine.supernets.options import SupernetOptions as SupernetOptions
 
@@ -74,7 +75,12 @@ class SupernetMethod(Strategy):
         self._asked: list[Architecture] = []  # being scored, and what the supernets so far say of them
         self._told: list[Sequence[Mapping[str, Any]]] = []
         self._asking = ""
-        self._inner = Inner(self.searched_by(), self.options.scores, context) if self.searches else None
+        self._inners = [
+            Inner(self.searched_by(), self.options.scores, context, tier.limits)
+            for tier in (self.tiers() if self.searches else ())
+        ]
+        self._tier = 0  # whose subnets are scored
+        self._best_within: dict[str, str] = {}
         self._items: list[Item] = []
         self._first = 0  # items that were planned together, before any extension of the budget
         self._budget = context.budget.trials
@@ -97,6 +103,10 @@ class SupernetMethod(Strategy):
     def searched_by(self) -> str:
         """Name of the strategy that searches among the subnets, of methods with `searches`."""
         return str(self.options.search)
+
+    def tiers(self) -> list[Tier]:
+        """Limits for each of which subnets are searched by themselves."""
+        return [Tier()]
 
     def supernet_epochs(self) -> int:
         """Epochs of one supernet, all stages together."""
@@ -135,12 +145,16 @@ class SupernetMethod(Strategy):
     def _ask(self) -> bool:
         """Decides which subnets are scored next; False when it is the trials' turn."""
         if self.stage == "score":
-            assert self._inner is not None
-            if asked := self._inner.ask(SCORED_AT_ONCE):
-                self._asked = asked
-                self._asking = f"{len(asked)} subnets by {self.searched_by().replace('_', ' ')}"
-                return True
-            self.found = self._inner.ranked(RANKED)
+            tiers = self.tiers()
+            while self._tier < len(tiers):
+                if asked := self._inners[self._tier].ask(SCORED_AT_ONCE):
+                    within = f" within {tiers[self._tier].words}" if tiers[self._tier].words else ""
+                    self._asked = asked
+                    self._asking = f"{len(asked)} subnets{within} by {self.searched_by().replace('_', ' ')}"
+                    return True
+                self._tier += 1
+            ranked = [inner.ranked(RANKED) for inner in self._inners]
+            self.found, self._best_within = by_turns(ranked, tiers, self.context.identity)
             self._pair()
         if self.stage == "partners":
             if asked := self._unscored():
@@ -203,8 +217,8 @@ class SupernetMethod(Strategy):
             else:
                 self._unscorable.add(self.context.identity(a))
         self._asked, self._told = [], []
-        if self.stage == "score" and self._inner is not None:
-            self._inner.tell(rows)
+        if self.stage == "score" and self._inners:
+            self._inners[self._tier].tell(rows)
 
     # -- networks trained alone -----------------------------------------------------------------
     def _pair(self) -> None:
@@ -262,6 +276,8 @@ class SupernetMethod(Strategy):
 
     def _why(self, a: Architecture, place: int) -> str:
         accuracy = self.inherited.get(self.context.identity(a))
+        if (words := self._best_within.get(self.context.identity(a))) and accuracy is not None:
+            return f"best within {words} by shared weights: {100 * accuracy:.1f} % there"
         if accuracy is not None and self.searches:
             return f"number {place} by shared weights: {100 * accuracy:.1f} % there"
         return "derived" if place == 1 else f"derived, number {place}"

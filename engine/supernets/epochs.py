@@ -9,6 +9,7 @@ A row has, besides "epoch" (from 1), "train_loss", "accuracy", "samples_per_s" a
 - "held_loss": mean loss of the batches that the architecture parameters are trained on;
 - "reward": mean accuracy of the networks that a controller learned from, on batches of the held half (ENAS);
 - "entropy": of its choices, as a share of that of equal chances (ENAS);
+- "subnet_loss": mean loss of the smaller subnets on what the largest network answers (Once-for-All);
 - "temperature": of relaxed samples in this epoch (GDAS, FBNet);
 - "latency_ms": expected milliseconds of a network under these probabilities, where operations were measured;
 - "edges": {group: {table: weight}}: normalized weights of the edges into one node (PC-DARTS);

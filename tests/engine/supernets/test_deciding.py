@@ -17,7 +17,7 @@ from engine.errors import StrategyFailed
 from engine.evaluation.base import Report
 from engine.supernets.base import mean_row
 from tests.engine.driving import Driver, config, replayed, restored, wild
-from tests.engine.supernets.small import CELL, METHODS, options_of
+from tests.engine.supernets.small import CELL, METHODS, SPACES, options_of, served
 
 SEARCHED = [m for m in METHODS if catalog.get("strategy", m).searches]
 DERIVED = [m for m in METHODS if not catalog.get("strategy", m).searches]
@@ -27,7 +27,8 @@ FEW = {**CELL, "operations": ["skip_connect", "nor_conv_1x1", "nor_conv_3x3"]}
 def settings_of(method: str, options: dict[str, Any] | None = None, **changes: Any):
     """A search of 8 trials, four at a time."""
     strategy = {"name": method, **options_of(method, **(options or {}))}
-    return config(**{"strategy": strategy, "space": FEW, "evaluator": "trained", "budget": {"trials": 8}, **changes})
+    space = FEW if "cell" in served(method) else SPACES[served(method)[0]]
+    return config(**{"strategy": strategy, "space": space, "evaluator": "trained", "budget": {"trials": 8}, **changes})
 
 
 def begun(method: str, options: dict[str, Any] | None = None, **changes: Any) -> Driver:
@@ -203,7 +204,7 @@ def test_inherited_accuracy_is_no_trial_s() -> None:
     c = recorded.conductor
     assert c.strategy.inherited
     assert {source for e in c.history for source, _ in e.values} == {"table"}
-    assert c.strategy._inner.context.history is not c.history
+    assert c.strategy._inners[0].context.history is not c.history
 
 
 def test_a_score_is_the_mean_over_all_supernets_and_each_batch_goes_to_every_one() -> None:
