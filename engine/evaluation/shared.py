@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from engine.evaluation.trained import TrainedSession
     from engine.supernets.nets.learner import Learner, Setup
     from engine.supernets.nets.scoring import Judge
+    from engine.supernets.nets.training import SupernetTrainer
     from engine.training.device import Setting
 
 #: name of the file with the trained supernet
@@ -61,6 +62,8 @@ class Shared:
             trainer = SupernetTrainer(learner, data, self.session.config.training, self._identity(work))
             if work.checkpoint is not None:
                 trainer.restore(work.checkpoint)
+            elif work.extra.get("start"):
+                self._begin(trainer, work, emit)
             emit({"kind": "phase", "phase": "train"})
             ended = trainer.run(emit, should_stop, path)
         if "piece" in work.extra:
@@ -80,10 +83,21 @@ class Shared:
             seed=work.seed,
             cost={
                 "duration_s": trainer.progress.seconds, "epochs": len(rows), "device": device.type,
-                "device_model": device_model(device), **setting.model_dump(),
+                "device_model": device_model(device), **setting.model_dump(), **trainer.progress.beginning,
             },
             artifacts={"checkpoint": str(path), "supernet": str(path)},
         )  # fmt: skip
+
+    def _begin(self, trainer: SupernetTrainer, work: Work, emit: Emit) -> None:
+        """Takes over what fits of the earlier supernet that the search names."""
+        if "start_path" not in work.extra:
+            digest = str(work.extra["start"])[:12]
+            raise DataError(
+                f"the supernet {digest} to begin with is not at hand: it is found in a stack's storage alone"
+            )
+        trainer.begin_from(Path(work.extra["start_path"]))
+        taken, of = trainer.progress.beginning["inherited"], trainer.progress.beginning["of"]
+        emit({"kind": "log", "what": "weights", "message": f"{taken:,} of {of:,} tensors of an earlier supernet fit"})
 
     def _score(self, work: Work, emit: Emit, should_stop: ShouldStop) -> Report:
         from engine.errors import Interrupted

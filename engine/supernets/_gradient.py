@@ -14,6 +14,9 @@ class GradientOptions(SupernetOptions):
 
     alpha_rate: float = Field(3e-4, gt=0, le=10, description="Learning rate of the architecture parameters: Adam.")
     alpha_decay: float = Field(1e-3, ge=0, le=1, description="Weight decay of the architecture parameters.")
+    start_alphas: bool = Field(
+        False, description="Begin with the architecture parameters of the earlier supernet, too, where one is named."
+    )
     on_collapse: Literal["warn", "stop"] = Field(
         "warn", description="When the search collapses into skip connections: say so, or also end the supernet there "
         "and hand over what was derived before.",

@@ -26,6 +26,13 @@ def key_of(name: str, node: Node) -> Key:
     return name, node.op, json.dumps(dict(node.args), sort_keys=True)
 
 
+def node_of(key: Key) -> Node:
+    """A node that has this key; what it reads and its shape are not part of it."""
+    name, op, args = key
+    literal: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in json.loads(args).items()}
+    return Node(name, op, literal, (), ())
+
+
 class _Held(nn.Module):
     """Weights that several blocks of one operation share (`Operation.free_args`)."""
 
@@ -183,8 +190,7 @@ class Bank(nn.Module):
     def hold(self, keys: Sequence[Sequence[str]]) -> None:
         """Makes what a checkpoint holds, in its order. For an empty bank."""
         for name, op, args in keys:
-            literal: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in json.loads(args).items()}
-            self.block(name, Node(name, op, literal, (), ()))
+            self.block(name, node_of((name, op, args)))
 
     def named_weights(self) -> Iterator[tuple[str, Tensor]]:
         """Parameters and buffers by place in the bank, e.g. `blocks.3.conv.weight`."""

@@ -17,6 +17,7 @@ from engine.architecture import Architecture
 from engine.spaces.base import SearchSpace
 from engine.supernets.latency import Latency
 from engine.supernets.nets.bank import Bank
+from engine.supernets.nets.beginning import inherit
 from engine.supernets.nets.elastic import ElasticBank, cover
 from engine.training.device import Setting
 from engine.training.inference import autocast
@@ -238,6 +239,18 @@ class Learner(ABC):
         """One step of the shared weights along a loss."""
         loss.backward()  # type: ignore[no-untyped-call]
         self.sgd.step(self.bank.parameters(), rate)
+
+    # -- begun --------------------------------------------------------------------------------
+    def begin_from(self, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> tuple[int, int]:
+        """Takes over the weights of another search's supernet that have the same place here; before the first step.
+
+        Args:
+            tensors, about: what that supernet's learner gave, of any method.
+
+        Returns:
+            (tensors taken over, tensors there were).
+        """
+        return inherit(self.bank, self.space, tensors, about["keys"])
 
     # -- kept ---------------------------------------------------------------------------------
     def tensors(self) -> dict[str, Tensor]:

@@ -216,8 +216,25 @@ class MixedLearner(Learner):
         return out
 
     def about(self) -> dict[str, Any]:
-        """What is handed over, too, where that is an earlier epoch's."""
-        return super().about() | {"handed": None if self.handed is None else dict(self.handed.choices)}
+        """What is handed over, too, where that is an earlier epoch's; and which options the alphas are of."""
+        tables = {t.name: [str(o) for o in t.options] for t in self.mixture.tables}
+        return super().about() | {
+            "handed": None if self.handed is None else dict(self.handed.choices), "tables": tables,
+        }  # fmt: skip
+
+    def begin_from(self, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> tuple[int, int]:
+        """Alphas of the same tables and options, too, where `start_alphas` says so."""
+        taken, of = super().begin_from(tensors, about)
+        if not self.options.start_alphas:
+            return taken, of
+        theirs = {name: tensors[f"alpha.{name}"] for name in about.get("tables", {}) if f"alpha.{name}" in tensors}
+        mine = {t.name: [str(o) for o in t.options] for t in self.mixture.tables}
+        with torch.no_grad():
+            for name, alpha in theirs.items():
+                if mine.get(name) == about["tables"][name] and alpha.shape == self.alphas[name].shape:
+                    self.alphas[name].copy_(alpha)
+                    taken += 1
+        return taken, of + len(theirs)
 
     def restore(self, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> None:
         """Takes over alphas and Adam, too."""

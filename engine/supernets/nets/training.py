@@ -40,6 +40,7 @@ class Progress:
         sums: what the learner gave, summed over the steps of the current epoch.
         counts: how many steps gave it.
         seconds: spent, interruptions not counted.
+        beginning: {"inherited", "of"}: tensors taken over of an earlier supernet, and how many that had; {} = none.
     """
 
     epoch: int = 0
@@ -48,6 +49,7 @@ class Progress:
     sums: dict[str, float] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
     seconds: float = 0.0
+    beginning: dict[str, int] = field(default_factory=dict)
 
 
 class SupernetTrainer:
@@ -268,6 +270,20 @@ class SupernetTrainer:
         checkpoint.save(path, self.learner.tensors() | generators, about)
         self._saved = time.perf_counter()
         emit({"kind": "checkpoint", "path": str(path), "epoch": p.epoch, "batch": p.batch})
+
+    def begin_from(self, path: Path) -> None:
+        """Begins with the weights of another search's supernet, as far as they fit.
+
+        Raises:
+            checkpoint.CheckpointError: missing or damaged, or no supernet's.
+        """
+        tensors, about = checkpoint.load(path)
+        if "keys" not in about.get("learner", {}):
+            raise checkpoint.CheckpointError(
+                f"{path} is no supernet's checkpoint: it does not say what its weights are of"
+            )
+        taken, of = self.learner.begin_from(tensors, about["learner"])
+        self.progress.beginning = {"inherited": taken, "of": of}
 
     def restore(self, path: Path) -> None:
         """Takes over a checkpoint of this very training.
