@@ -71,10 +71,11 @@ class Ofa(SupernetMethod):
     With `tiers` the search among subnets is done once for each limit; the best of each is trained alone beside its
     random partner of the same cost, and is a winner of the search.
 
-    Deviations: one cosine of the learning rate over all stages, where the paper restarts a smaller one in each; two or
-    more subnets where a space has several largest ones (names beside sizes) teach and are taught with names drawn
-    independently; channels keep their order (no sorting by importance before the width shrinks); BigNAS's
-    initialization, constant tail of the learning rate and regularization of the largest alone are left out.
+    Deviations: one cosine of the learning rate over all stages, where the paper restarts a smaller one in each; what is
+    no size is drawn for the teacher and for each subnet by itself; channels keep their order (no sorting by importance
+    before the width shrinks); BigNAS's initialization, constant tail of the learning rate and regularization of the
+    largest alone are left out. Weight decay and momentum act on whole weights, also where a step used a part of them,
+    as in the published code.
     """
 
     name = "ofa"
@@ -98,7 +99,7 @@ class Ofa(SupernetMethod):
     def supports(cls, space: SearchSpace, objectives: Sequence[Objective]) -> str | None:
         """Spaces whose networks are slices of a largest one."""
         if not space.elastic and "supernet" not in space.unavailable:
-            return "its networks differ in operations, not in sizes: there is no largest one of which others are slices"
+            return "its networks share weights of equal size only: none is a slice of a larger one"
         return super().supports(space, objectives)
 
     @classmethod
