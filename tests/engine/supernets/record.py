@@ -1,6 +1,6 @@
 """Records the epochs of a real search for the tests of the collapse alarm.
 
-    OMP_NUM_THREADS=1 python tests/engine/supernets/record.py NAME '{"name": "darts", ...}' [--epochs-by N | --healthy]
+    OMP_NUM_THREADS=1 python tests/engine/supernets/record.py NAME '{"name": "darts", ...}' [--by EPOCH]
 
 writes recorded/NAME.json: the command, the configuration and one row an epoch.
 """
@@ -15,7 +15,7 @@ from typing import Any
 from engine import loop
 from engine.config import SearchConfig
 
-KEPT = ("epoch", "train_loss", "held_loss", "accuracy", "skips", "tables", "eigenvalue", "derived")
+KEPT = ("epoch", "train_loss", "held_loss", "skips", "tables", "eigenvalue")
 DATA = {"name": "fashion_mnist", "train": 2000, "validation": 500}
 SPACE = {"name": "nasbench201", "cells": 1, "channels": 4}
 
@@ -39,7 +39,10 @@ def record(strategy: dict[str, Any], data: dict[str, Any], space: dict[str, Any]
 
 
 def _short(value: Any) -> Any:
-    return round(value, 5) if isinstance(value, float) else value
+    """Three digits are enough."""
+    if isinstance(value, dict):
+        return {k: _short(v) for k, v in value.items()}
+    return round(value, 3) if isinstance(value, float) else value
 
 
 def main() -> None:
@@ -56,7 +59,6 @@ def main() -> None:
     command = f"python tests/engine/supernets/record.py {args.name} '{args.strategy}' --by {args.by}"
     out = {
         "command": f"{command} --data '{args.data}' --space '{args.space}'",
-        "collapses": args.by > 0,
         "by": args.by,
         "rows": rows,
     }

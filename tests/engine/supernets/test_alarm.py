@@ -120,11 +120,15 @@ def test_mass_is_measured_over_tables_that_offer_skips() -> None:
 
 @pytest.mark.parametrize("path", sorted(RECORDED.glob("*.json")), ids=lambda p: p.stem)
 def test_recorded_searches(path: Path) -> None:
-    """What real searches did; each file says with which command it was recorded, and whether it collapsed."""
+    """What real searches did; each file says with which command it was recorded.
+
+    "by": an alarm must be raised by this epoch; 0 = the search keeps its convolutions. `drift_digits` has skips on 4 of
+    6 edges in epoch 11 and on 5 in epoch 17; it falls back to 2 by epoch 49, and the alarm with it.
+    """
     recorded = json.loads(path.read_text())
     rows = recorded["rows"]
     raised = [n for n in range(len(rows) + 1) if collapse(rows[:n])["alarmed"]]
-    if recorded["collapses"]:
+    if recorded["by"]:
         assert raised and raised[0] <= recorded["by"], "in time to stop it"
     else:
         assert raised == []
