@@ -15,8 +15,8 @@ A row has, besides "epoch" (from 1), "train_loss", "accuracy", "samples_per_s" a
 - "edges": {group: {table: weight}}: normalized weights of the edges into one node (PC-DARTS);
 - "note": one phrase, where something happened (options pruned, a stage begun, stopped early).
 
-"accuracy" is the supernet's: the mean over a few subnets with shared weights and the statistics of the batch; it is
-comparable with itself over the epochs and with nothing else.
+"accuracy" is the supernet's, with the statistics of the batch: of the whole where the options were trained side by
+side, else the mean over a few subnets. It is comparable with itself over the epochs and with nothing else.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -43,6 +44,8 @@ def gate_gradient(alpha: Tensor, slopes: Tensor) -> Tensor:
 
 class BinaryLearner(TimedLearner):
     """A drawn path for the weights, two for the architecture parameters."""
+
+    whole: ClassVar[bool] = False  # options are never trained together
 
     def make_bank(self, affine: bool) -> Bank:
         """Norms learn scale and shift: gates are 0 or 1, so that a norm undoes none of them."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -35,6 +35,8 @@ def straight_through(logits: Tensor, noise: Tensor, temperature: float) -> tuple
 
 class GumbelLearner(MixedLearner):
     """Each pass draws and computes one option per table."""
+
+    whole: ClassVar[bool] = False  # options are never trained together
 
     _ended = 0
 

@@ -38,6 +38,7 @@ class MixedLearner(Learner):
     """
 
     halves: ClassVar[bool] = True
+    whole: ClassVar[bool] = True
     elastic: ClassVar[bool] = False  # options stand side by side, each with weights of its own
 
     def __init__(self, setup: Setup) -> None:
@@ -89,6 +90,10 @@ class MixedLearner(Learner):
     def logits(self, x: Tensor, at: At) -> Tensor:
         """One forward pass of a step, with gates of its own."""
         return self.forward(x, self.gates(at))
+
+    def answer(self, x: Tensor) -> Tensor:
+        """Logits of all options, each as probable as the alphas say."""
+        return self.forward(x, {name: (range(len(p)), p) for name, p in self.probabilities().items()})
 
     def run(self, architecture: Architecture, x: Tensor) -> Tensor:
         """Logits of one subnet as the mixture has it: with norms behind poolings and channels that pass by."""

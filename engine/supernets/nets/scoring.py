@@ -84,6 +84,17 @@ class Judge:
         right = [glance(self.learner, architecture, x, y) for architecture in architectures]
         return float(torch.stack(right).mean()) if right else 0.0
 
+    @torch.no_grad()
+    def whole(self, samples: int) -> float:
+        """Accuracy of the supernet as a whole on those samples, normalized by the batch."""
+        learner = self.learner
+        x, y = self.data.validation_x[:samples], self.data.validation_y[:samples]
+        learner.bank.eval()
+        with by_batch(norms([learner.bank])):
+            right = (learner.answer(x).argmax(1) == y).float().mean()
+        learner.bank.train()
+        return float(right)
+
 
 @torch.no_grad()
 def glance(learner: Learner, architecture: Architecture, x: Tensor, y: Tensor) -> Tensor:

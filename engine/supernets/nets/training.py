@@ -160,7 +160,7 @@ class SupernetTrainer:
         means = {name: v / p.counts[name] for name, v in p.sums.items()}
         row: dict[str, Any] = {
             "epoch": p.epoch + 1,
-            "accuracy": judge.quick(learner.paths(PATHS, rng), SAMPLES),
+            "accuracy": judge.whole(SAMPLES) if learner.whole else judge.quick(learner.paths(PATHS, rng), SAMPLES),
             "train_loss": means.pop("loss"),
             "samples_per_s": speed,
             "learning_rate": self._rate((p.epoch + 1) * len(self.batches) - 1),

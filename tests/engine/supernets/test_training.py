@@ -305,3 +305,16 @@ def test_scores_are_those_of_the_validation_split() -> None:
     assert scores.accuracy == pytest.approx(float(right.float().mean()))
     assert scores.loss == pytest.approx(float(nn.functional.cross_entropy(logits, data.validation_y)), rel=1e-5)
     assert np.array_equal(scores.correct, right.numpy())
+
+
+@pytest.mark.parametrize(("method", "whole"), [("darts", True), ("gdas", False), ("spos", False)])
+def test_what_was_trained_side_by_side_answers_as_a_whole(method: str, whole: bool) -> None:
+    learner = trainer_of(method, "cell").learner
+    judge = Judge(learner, data_of("cell"), 0)
+    assert learner.whole is whole
+    if not whole:
+        return
+    kept = {n: t.clone() for n, t in learner.bank.named_weights()}
+    accuracy = judge.whole(16)
+    assert accuracy == judge.whole(16) and 0 <= accuracy <= 1 and learner.bank.training
+    assert all(torch.equal(t, kept[n]) for n, t in learner.bank.named_weights()), "nothing of the looking stays"
