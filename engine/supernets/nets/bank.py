@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -23,7 +24,12 @@ _FORMS = 64
 
 def key_of(name: str, node: Node) -> Key:
     """Nodes with the same name, operation and arguments share their weights."""
-    return name, node.op, json.dumps(dict(node.args), sort_keys=True)
+    return _key(name, node.op, tuple(node.args.items()))
+
+
+@lru_cache(maxsize=1 << 16)
+def _key(name: str, op: str, args: tuple[tuple[str, Any], ...]) -> Key:
+    return name, op, json.dumps(dict(args), sort_keys=True)
 
 
 def node_of(key: Key) -> Node:
