@@ -25,7 +25,7 @@ import numpy as np
 
 from benchmarks import _small
 
-SMALL = {"space": {"channels": 8, "cells": 1}, "data": {"side": 16, "n_train": 8000, "n_validation": 2000}}
+SMALL = {"space": {"channels": 8, "cells": 1}, "data": {"side": 16, "n_train": 4000, "n_validation": 2000}}
 FULL = {"space": {"channels": 16, "cells": 5}, "data": {"side": 32, "n_train": 40000, "n_validation": 5000}}
 SCORES = 200
 METHODS = "darts,gdas,drnas,pc_darts,p_darts,proxyless,fbnet,enas,spos,fairnas"
@@ -97,7 +97,7 @@ def main(argv: list[str]) -> list[dict[str, Any]]:
     """Trains what is missing and prints the table."""
     parser = argparse.ArgumentParser(prog="benchmarks derived_cells", description=__doc__.partition("\n")[0])
     parser.add_argument("--methods", default=METHODS)
-    parser.add_argument("--epochs", type=int, default=25)
+    parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--options", type=json.loads, default={}, help="of the methods, as JSON")
     parser.add_argument("--full", action="store_true", help="the published size, for a GPU")
