@@ -30,10 +30,17 @@ class MeanDifference:
         return self.low is not None and self.high is not None and (self.low > 0 or self.high < 0)
 
 
-def mean_difference(differences: Sequence[float], confidence: float = 0.95) -> MeanDifference | None:
+def mean_difference(
+    differences: Sequence[float], *, resolution: float = 0.0, confidence: float = 0.95
+) -> MeanDifference | None:
     """The paired t interval (Student 1908) of differences that are about normal; None without any.
 
-    Differences that are all equal have an interval of no width: a t test knows no better, and neither do few pairs.
+    Args:
+        differences: one a pair.
+        resolution: step of the two values of a pair, e.g. one validation sample. Each may be off by half of it, so that
+            differences are taken to vary by resolution ** 2 / 6 at least: two pairs that happen to differ by the same
+            number of samples prove nothing.
+        confidence: of the interval.
     """
     n = len(differences)
     if not n:
@@ -41,7 +48,8 @@ def mean_difference(differences: Sequence[float], confidence: float = 0.95) -> M
     mean = math.fsum(differences) / n
     if n < 2:
         return MeanDifference(n, mean)
-    error = math.sqrt(math.fsum((d - mean) ** 2 for d in differences) / (n - 1) / n)
+    variance = math.fsum((d - mean) ** 2 for d in differences) / (n - 1)
+    error = math.sqrt(max(variance, resolution**2 / 6) / n)
     half = t_quantile(0.5 + confidence / 2, n - 1) * error
     p = 2 * (1 - t_below(abs(mean) / error, n - 1)) if error > 0 else float(mean == 0)
     return MeanDifference(n, mean, mean - half, mean + half, min(1.0, p))

@@ -107,7 +107,7 @@ def timeline(spans: Sequence[Span], *, now_s: float, winner: int | None, running
                 "opacity": [1 if s.number is not None and s.number == winner else 0.55 for _, s in bars],
                 "line": {"width": 1 if len(bars) < 400 else 0, "color": "role:bg"},
             },
-            "text": [f"#{s.number}" if s.number and (s.end_s - s.start_s) / total > 0.025 else "" for _, s in bars],
+            "text": [_inside(s, (s.end_s - s.start_s) / total) for _, s in bars],
             "textposition": "inside",
             "insidetextanchor": "middle",
             "textangle": 0,
@@ -157,6 +157,13 @@ def timeline(spans: Sequence[Span], *, now_s: float, winner: int | None, running
         small={"xaxis": {"tickvals": ticks[::3], "ticktext": [clock(t) for t in ticks[::3]]}},
         notes={"busy": round(100 * share, 1), "slots": len(names)},
     )
+
+
+def _inside(span: Span, share: float) -> str:
+    """What stands in a bar, where it is wide enough."""
+    if span.number:
+        return f"#{span.number}" if share > 0.025 else ""
+    return "supernet" if span.label == "supernet" and share > 0.08 else ""
 
 
 def how_far(trials: Sequence[TrialRow], *, full: int, rungs: Sequence[int]) -> Figure:

@@ -81,4 +81,5 @@ def _ticks(low: float, high: float) -> dict[str, Any]:
     values = [m * 10**e for e in range(-4, 7) for m in (1, 2, 5) if low <= m * 10**e <= high]
     if len(values) > 8:
         values = [v for v in values if f"{v:e}".startswith("1")]
-    return {"tickvals": values, "ticktext": [f"{v:g}" for v in values]}
+    values = values or [(low * high) ** 0.5]
+    return {"tickvals": values, "ticktext": [f"{v:.3g}" for v in values]}

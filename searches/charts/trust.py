@@ -63,7 +63,7 @@ def orders(both: Sequence[Both]) -> Figure:
         )  # fmt: skip
     labelled = apart(
         sorted(both, key=lambda b: -b.alone), lambda b: (percent(b.inherited), percent(b.alone)),
-        0.08 * x_axis.height, 0.08 * y_axis.height,
+        0.08 * x_axis.height, 0.1 * y_axis.height,
     )[:12]  # fmt: skip
     return Figure(
         data=data if both else [],
@@ -71,8 +71,12 @@ def orders(both: Sequence[Both]) -> Figure:
             "xaxis": {"range": [x_axis.floor, x_axis.ceiling], "dtick": x_axis.step,
                       "title": {"text": "accuracy with shared weights, %"}},
             "yaxis": y_axis.to_layout(),
-            "margin": {"l": 36, "r": 16, "t": 16, "b": 44},
-            "annotations": [note(percent(b.inherited), percent(b.alone), f"#{b.number}", yshift=13) for b in labelled],
+            "margin": {"l": 36, "r": 16, "t": 28, "b": 44},
+            "annotations": [
+                note(0, 1, "trained alone, %", colour="ink-3", xref="paper", yref="paper", xanchor="left",
+                     yanchor="bottom", xshift=-32, yshift=6),
+                *(note(percent(b.inherited), percent(b.alone), f"#{b.number}", yshift=13) for b in labelled),
+            ],
             "height": 320,
         },
         summary=f"Accuracy trained alone over accuracy with shared weights, of {len(both)} "

@@ -21,7 +21,7 @@ from engine.data.spec import DataSpec
 from engine.errors import EngineError
 from engine.spaces.base import SearchSpace, make_space
 from engine.supernets.epochs import SKIPS
-from searches.models import Job, Search, SupernetEpoch
+from searches.models import Artifact, Job, Search, SupernetEpoch
 from searches.selectors.overview import config_of, trials_budget
 from searches.services.supernets import PIECES
 
@@ -254,6 +254,12 @@ def skip_words(search: Search, choices: Mapping[str, Any] | None) -> str:
         return ""
     n = sum(choices[p] in SKIPS for p in places)
     return f"{n} of {len(places)} skip connection{'' if len(places) == 1 else 's'}"
+
+
+def weights(search: Search, run: Run) -> str:
+    """Digest of the weights of a trained supernet, with which another search may begin; "" where they are gone."""
+    kept = search.artifacts.filter(kind=Artifact.Kind.SUPERNET, name=run.job.checkpoint)
+    return kept.values_list("digest", flat=True).first() or ""
 
 
 # -- epochs ----------------------------------------------------------------------------------------

@@ -37,6 +37,7 @@ class Trained:
     by: str
     replicate: int
     beside: int | None
+    n_samples: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +88,10 @@ def trained(search: Search) -> list[Trained]:
     """All that were trained alone to the end, at the level (source, epochs) that most of them have. One query."""
     done = search.trials.filter(state=Trial.State.COMPLETED, accuracy__isnull=False).order_by("number")
     rows = [
-        Trained(number, name, key, (source, fidelity), accuracy, n_macs or 0, by, replicate or 0, beside)
-        for number, name, key, source, fidelity, accuracy, n_macs, by, replicate, beside in done.values_list(
+        Trained(number, name, key, (source, fidelity), accuracy, n_macs or 0, by, replicate or 0, beside, n_samples)
+        for number, name, key, source, fidelity, accuracy, n_macs, by, replicate, beside, n_samples in done.values_list(
             "number", "name", "key", "source", "fidelity", "accuracy", "n_macs", "by", "proposal__replicate",
-            "proposal__beside",
+            "proposal__beside", "n_samples",
         )
     ]  # fmt: skip
     if not rows:
@@ -162,9 +163,9 @@ def interval(found: Interval) -> str:
 
 
 def table(panel: Trust) -> list[tuple[str, list[str]]]:
-    """A row a measure: of the scores, of the multiply-adds, and of two trainings where they are known."""
+    """A row a measure: of the scores, of the multiply-adds, and of two trainings where they are known; [] too early."""
     found = [panel.shared, panel.counted, *([panel.twice] if panel.twice else [])]
-    if panel.shared.n < 2:
+    if panel.shared.n < LEAST:
         return []
     out = [
         ("Spearman", [interval(a.spearman) for a in found]),
@@ -297,11 +298,13 @@ def _mean(rows: Sequence[Trained]) -> float:
 
 def against_random(search: Search) -> Beaten:
     """Derived networks against their random partners. One query, two with a single pair."""
-    pairs = pairs_of(trained(search), config_of(search).strategy.name)
+    rows = trained(search)
+    pairs = pairs_of(rows, config_of(search).strategy.name)
     if not pairs:
         wait = "no pair was trained to the end" if search.ended else "the first pair is still to come"
         return Beaten((), None, None, "Not known", wait, "")
-    mean = mean_difference([p.points for p in pairs])
+    n = min(r.n_samples for r in rows)
+    mean = mean_difference([p.points for p in pairs], resolution=100 / n if n else 0.0)
     assert mean is not None
     one = _exact(search, pairs[0]) if len(pairs) == 1 and pairs[0].n_derived == pairs[0].n_random == 1 else None
     how = f"The interval is that of a paired t test over the pairs, {format_p(mean.p)}." if mean.p is not None else ""

@@ -49,6 +49,7 @@ def live_context(request: HttpRequest, search: Search) -> dict[str, Any]:
         "sharing": s,
         "run": run,
         "alarm": alarm,
+        "weights": read.weights(search, run) if run is not None and run.done else "",
         "remedies": remedies(search, alarm) if alarm else [],
         "trust": panel,
         "measures": trust.table(panel),

@@ -33,6 +33,14 @@ def test_interval_and_p_are_those_of_the_paired_t_test(n):
     assert found.different == (test.pvalue < 0.05)
 
 
+def test_differences_are_known_no_better_than_their_step():
+    same = mean_difference([1 / 360, 1 / 360], resolution=1 / 360)
+    assert not same.different and same.high - same.mean == pytest.approx(12.706 / 360 / np.sqrt(12), rel=1e-4)
+    assert mean_difference([1 / 360, 1 / 360]).different  # what a plain t test would say
+    wide = [0.02, 0.05, 0.03]
+    assert mean_difference(wide, resolution=1 / 360) == mean_difference(wide)
+
+
 def test_one_pair_has_a_difference_and_no_interval_and_none_has_nothing():
     one = mean_difference([0.02])
     assert (one.n, one.mean, one.low, one.different) == (1, 0.02, None, False)

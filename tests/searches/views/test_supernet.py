@@ -224,6 +224,18 @@ def test_the_training_can_be_ended_while_it_runs(page, sharing):
     assert page.get(place).status_code == 405
 
 
+def test_the_weights_can_be_the_start_of_another_search(page, sharing):
+    search = sharing()
+    assert "Begin another search" not in parts(page, search)["supernet_now"]
+    job = search.jobs.get(kind=Job.Kind.SUPERNET)
+    job.checkpoint = "supernet/aa/weights"
+    job.save()
+    search.artifacts.create(kind="supernet", name=job.checkpoint, digest="a" * 64, bytes=1)
+    body = page.get(address(search)).content.decode()
+    link = html.unescape(re.search(r'href="(/searches/new/[^"]*start=[^"]*)"', body)[1])
+    assert f"start: {'a' * 64}" in html.unescape(page.get(link).content.decode())
+
+
 # -- subnets ---------------------------------------------------------------------------------------
 def rows_of(client, search, **query):
     body = client.get(address(search, **query)).content.decode()
