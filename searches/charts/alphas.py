@@ -15,7 +15,7 @@ from searches.charts.belief_table import short
 MOST_FRAMES = 80
 #: options that have a column of their own; with more, columns are places and the cells say their option on hover
 MOST_COLUMNS = 16
-NAME, NARROW_NAME = 30, 15
+NAME, NARROW_NAME = 38, 15
 Tables = Mapping[str, Mapping[str, float]]
 
 
@@ -94,7 +94,7 @@ def probabilities(epochs: Sequence[tuple[int, Tables]], rows: Sequence[Row], *, 
         for word, at in zip(row.words, places, strict=True):
             cells[i][at] = word
     ticks = {"tickvals": list(range(len(rows))), "ticktext": [escape(short(r.title, NAME)) for r in rows]}
-    across = [escape(short(h, 14)) for h in heads]
+    across = [_in_two_lines(escape(short(h, 18))) for h in heads]
     return Figure(
         data=[
             {
@@ -121,14 +121,14 @@ def probabilities(epochs: Sequence[tuple[int, Tables]], rows: Sequence[Row], *, 
             "yaxis": {**ticks, "range": [len(rows) - 0.5, -0.5], "showgrid": False, "ticklabelstandoff": 6,
                       "fixedrange": True},
             "shapes": _between(rows),
-            "margin": {"l": 8, "r": 8, "t": 28, "b": 28},
-            "height": max(160, 72 + per * len(rows)),
+            "margin": {"l": 8, "r": 8, "t": 40, "b": 28},
+            "height": max(172, 84 + per * len(rows)),
         },
         summary=_said(rows, now, cells),
         columns=["decision", *heads, "entropy"],
         rows=[[r.title, *line, v] for r, line, v in zip(rows, now["z"], now["entropy"], strict=True)],
         small={
-            "yaxis": {"ticktext": [escape(short(r.title, NARROW_NAME)) for r in rows]},
+            "yaxis": {"ticktext": [escape(_narrow(r)) for r in rows]},
             "xaxis": {"tickangle": -60, "ticktext": [*(escape(short(h, 10)) for h in heads), "entropy"]},
             "margin": {"t": 72},
         },
@@ -137,6 +137,18 @@ def probabilities(epochs: Sequence[tuple[int, Tables]], rows: Sequence[Row], *, 
             "first": known[0], "last": known[-1],
         },
     )  # fmt: skip
+
+
+def _in_two_lines(head: str) -> str:
+    """ "separable 3×3" over a narrow column."""
+    return "<br>".join(head.rsplit(" ", 1)) if len(head) > 9 else head
+
+
+def _narrow(row: Row) -> str:
+    """A table where there is little room: its own name says more than the beginning of its title."""
+    if len(row.title) > NARROW_NAME >= len(row.name):
+        return row.name.replace("_", " ")
+    return short(row.title, NARROW_NAME)
 
 
 def _columns(rows: Sequence[Row]) -> list[str]:

@@ -109,6 +109,15 @@ def test_tables_with_options_of_their_own_leave_holes_or_share_places():
     assert out["data"][0]["z"] == [[0.7, 0.3]] * 20 and out["notes"]["cells"][3] == ["a3", "b3"]
 
 
+def test_long_titles_give_way_to_names_and_long_heads_to_two_lines():
+    title = "normal node 2 from last cell but one"
+    rows = [alphas.Row("normal2_from0", title, ("a", "b"), ("separable 3×3", "skip"))]
+    out = plain(alphas.probabilities([(1, {"normal2_from0": {"a": 0.7, "b": 0.3}})], rows))
+    assert out["layout"]["xaxis"]["ticktext"] == ["separable<br>3×3", "skip", "entropy"]
+    assert out["layout"]["yaxis"]["ticktext"] == [title]
+    assert out["small"]["layout"]["yaxis"]["ticktext"] == ["normal2 from0"]
+
+
 def test_a_pruned_option_leaves_a_hole():
     rows = [alphas.Row("t", "t", ("a", "b"), ("a", "b"))]
     out = plain(alphas.probabilities([(1, {"t": {"a": 0.5, "b": 0.5}}), (2, {"t": {"a": 1.0}})], rows))
