@@ -97,11 +97,12 @@ def test_the_history_of_an_option_follows_a_choice_and_a_click(opened, mira):  #
 
 @pytest.mark.parametrize(("method", "widths"), [("darts", (900, 390)), ("spos", (390,))])
 def test_the_tab_fits_at_every_width(opened, mira, method, widths):  # noqa: F811
-    search = seed_supernet(owner=mira, method=method, epochs=12, scores=40, skips=True)
+    search = seed_supernet(owner=mira, method=method, epochs=20, scores=40, skips=True)
     for width in widths:
         page = opened(width)
         page.goto(f"/searches/{search.pk}/supernet/")
         draw_all(page)
+        assert (page.locator("#alarm .acts a").count() > 2) == (method == "darts")  # a row that has to wrap
         over = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
         assert over <= 0, width
 
