@@ -32,10 +32,17 @@ STANDS_FOR = {"supernet": ("engine.supernets", "engine.supernets.base", "Superne
 #: parts of names of the catalog that are no words
 ABBREVIATIONS = {
     "bananas": "BANANAS", "cma": "CMA", "darts": "DARTS", "drnas": "DrNAS",
-    "enas": "ENAS", "fairnas": "FairNAS", "fbnet": "FBNet", "gdas": "GDAS", "ofa": "Once-for-All", "pc": "PC",
+    "enas": "ENAS", "fairnas": "FairNAS", "fbnet": "FBNet", "gdas": "GDAS", "ofa": "Once-for-All",
     "proxyless": "ProxylessNAS", "spos": "SPOS", "ehvi": "EHVI", "es": "ES", "gnn": "GNN", "gp": "GP", "lstm": "LSTM",
     "maml": "MAML", "mcts": "MCTS", "nasbot": "NASBOT", "nsga2": "NSGA-II", "parego": "ParEGO", "pnas": "PNAS",
     "ppo": "PPO", "q": "Q", "reinforce": "REINFORCE", "sgd": "SGD", "tpe": "TPE", "ucb": "UCB",
+}  # fmt: skip
+
+
+#: names that are written as their papers write them
+NAMES = {
+    "darts_es": "DARTS-ES", "darts_minus": "DARTS-", "darts_pt": "DARTS-PT", "p_darts": "P-DARTS",
+    "pc_darts": "PC-DARTS", "r_darts": "R-DARTS",
 }  # fmt: skip
 
 
@@ -90,4 +97,4 @@ def get(kind: str, name: str) -> type[Any]:
 
 def in_words(name: str) -> str:
     """A name of the catalog as people write it: `aging_nsga2` -> `aging NSGA-II`."""
-    return " ".join(ABBREVIATIONS.get(part, part) for part in name.split("_"))
+    return NAMES.get(name) or " ".join(ABBREVIATIONS.get(part, part) for part in name.split("_"))

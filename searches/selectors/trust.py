@@ -113,13 +113,13 @@ def both_of(search: Search, rows: Sequence[Trained]) -> tuple[list[Both], list[t
             first[row.key] = row
         elif row.key not in again:
             again[row.key] = row.accuracy
-    scored: dict[str, float] = {}
-    newest = 0
+    by_supernet: dict[str, dict[int, float]] = {}
     subnets = search.subnets.filter(key__in=list(first), accuracy__isnull=False).order_by("supernet", "piece")
     for key, accuracy, supernet in subnets.values_list("key", "accuracy", "supernet"):
-        if supernet > newest:  # scores of different supernets are not comparable
-            scored, newest = {}, supernet
-        scored[key] = accuracy
+        by_supernet.setdefault(key, {})[supernet] = accuracy
+    # what the search goes by: the mean over all its supernets; of some of them only it would not be comparable
+    judges = {n for found in by_supernet.values() for n in found}
+    scored = {key: sum(found.values()) / len(found) for key, found in by_supernet.items() if found.keys() == judges}
     method = config_of(search).strategy.name
     kinds = {method: "derived", "random": "random"}
     both = [
