@@ -66,7 +66,7 @@ def options_of(method: str, **changes: Any) -> dict[str, Any]:
     own = json.loads(pin.read_text())["options"] if pin.exists() else {}
     cls = catalog.get("strategy", method)
     searched = {"scores": 6} if cls.searches else {}
-    return {"epochs": 2, "batch_size": 8, "calibration": 16, **searched, **own, **changes}
+    return {"epochs": 2, "batch_size": 8, "calibration": 16, "runs": 1, **searched, **own, **changes}
 
 
 def config_of(method: str, space: str = "cell", options: dict[str, Any] | None = None, **changes: Any) -> SearchConfig:
