@@ -4,6 +4,8 @@ VENV := .venv
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 PYTEST := OMP_NUM_THREADS=1 $(PY) -m pytest -q --dist loadfile --no-loadscope-reorder
+# The engine knows neither databases nor browsers, and collecting its tests takes ten seconds; tests/conftest.py sees to it.
+NOT_ENGINE := --ignore=tests/engine
 
 .PHONY: venv run test test-fast test-postgres test-processes lint bench clean
 
@@ -37,10 +39,10 @@ test-fast: $(STAMP)
 	$(PYTEST) -n 2 -m "not faults and not browser"
 
 test-postgres: $(STAMP)
-	NASWEB_TEST_POSTGRES=1 $(PYTEST) -n 2 -m "postgres and not faults and not browser"
+	NASWEB_TEST_POSTGRES=1 $(PYTEST) $(NOT_ENGINE) -n 2 -m "postgres and not faults and not browser"
 
 test-processes: $(STAMP)
-	$(PYTEST) -n 2 -m "faults or browser"
+	$(PYTEST) $(NOT_ENGINE) -n 2 -m "faults or browser"
 
 bench: $(STAMP)
 	$(PY) -m benchmarks all

@@ -66,17 +66,31 @@ def chromium() -> str | None:
     return None
 
 
-#: files that take longest; they begin, so that the workers of a parallel run end together
+#: files that take longest, the longest first; they begin, so that the workers of a parallel run end together
 _BEGIN = (
-    *("test_processes.py", "test_supervisor.py", "test_trials.py"),
+    *("test_processes.py", "test_supervisor.py", "faults/test_trials.py", "test_search_page.py", "test_live.py"),
+    *("faults/test_races.py", "browser/test_spaces.py", "test_core_scripts.py", "test_form.py"),
     *("test_contract.py", "test_support.py", "test_search_command.py", "test_files.py", "test_network.py"),
     *("test_lifecycle.py", "test_claims.py"),
 )
 
 
+#: stages of their own, which do not look for tests of the engine
+_STAGES = ("postgres", "faults", "browser")
+
+
+def _place(item: pytest.Item) -> int:
+    """When the test's file begins."""
+    path = item.path.as_posix()
+    return next((i for i, name in enumerate(_BEGIN) if path.endswith(f"/{name}")), len(_BEGIN))
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Begin with long files; skip what this machine cannot run, each kind with one reason."""
-    items.sort(key=lambda item: _BEGIN.index(item.path.name) if item.path.name in _BEGIN else len(_BEGIN))
+    items.sort(key=_place)
+    for item in items:
+        if "/tests/engine/" in item.path.as_posix() and (wrong := set(_STAGES) & {m.name for m in item.iter_markers()}):
+            raise pytest.UsageError(f"{item.nodeid}: make test would not run a test of the engine marked {wrong}")
     browser_missing = chromium() is None
     for item in items:
         if browser_missing and item.get_closest_marker("browser"):
