@@ -15,11 +15,20 @@ PAIRS = [(cls, data) for cls in catalog.plugins("space").values() for data in AL
 CASES = [pytest.param(pair, id=f"{pair[0].name}-{pair[1].name.replace(' ', '-')}") for pair in PAIRS]
 
 
+def kinds_of(space: SearchSpace) -> list[str]:
+    """Names of the data that the space serves."""
+    return [data.name for cls, data in PAIRS if cls.name == space.name]
+
+
+def kind_of(space: SearchSpace) -> int:
+    """Which of these its data is."""
+    return kinds_of(space).index(space.data.name)
+
+
 def share(space: SearchSpace, of: int) -> int:
     """So many for this kind of data, where `of` are wanted of the space in all: the first kinds get one more."""
-    kinds = [data.name for cls, data in PAIRS if cls.name == space.name]
-    each, more = divmod(of, len(kinds))
-    return each + (kinds.index(space.data.name) < more)
+    each, more = divmod(of, len(kinds_of(space)))
+    return each + (kind_of(space) < more)
 
 
 @pytest.fixture(params=CASES)
