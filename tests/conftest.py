@@ -50,6 +50,7 @@ from django.conf import settings  # noqa: E402
 
 from nasweb.supervisor import Stack  # noqa: E402
 from nasweb.supervisor.embedded_redis import redis_answers, redis_child  # noqa: E402
+from tests.prepared import furnish  # noqa: E402
 from tests.waiting import wait_until  # noqa: E402
 
 
@@ -182,7 +183,11 @@ def make_stack(stack_folder: Path) -> Iterator[Callable[..., Stack]]:
 
     def make(data_dir: Path | None = None, *, env: dict[str, str] | None = None, **options: Any) -> Stack:
         quick = {"NASWEB_LEASE_S": "3", "NASWEB_HEARTBEAT_S": "0.5", "NASWEB_REAP_S": "0.5"}
-        stack = Stack(data_dir or stack_folder / f"s{len(running)}", env={**quick, **(env or {})}, **options)
+        if data_dir is None:
+            data_dir = stack_folder / f"s{len(running)}"
+            if "NASWEB_DATABASE_URL" not in (env or {}):
+                furnish(data_dir)
+        stack = Stack(data_dir, env={**quick, **(env or {})}, **options)
         stack.__enter__()
         running.append(stack)
         return stack

@@ -12,6 +12,7 @@ import pytest
 
 from nasweb.supervisor import Stack
 from tests.faults.remote import Remote
+from tests.prepared import furnish
 
 #: short, so that nobody waits a minute for a lease
 QUICK = {
@@ -40,6 +41,8 @@ class Site:
         self.folder = home / "acted"
         self.folder.mkdir()
         env = {**QUICK, **({} if torch else WITHOUT_TORCH), **options.pop("env", {})}
+        if "NASWEB_DATABASE_URL" not in env:
+            furnish(home / "d")
         self.stack = Stack(home / "d", env=env, **{"web": False, "workers": 1, "concurrency": 2, **options})
         self.stack.__enter__()
         self.remote = Remote(self.stack.env)

@@ -17,6 +17,7 @@ import redis
 from nasweb.addresses import embedded_socket
 from nasweb.supervisor import Stack, StackError, running_stack
 from tests.faults.conftest import WITHOUT_TORCH
+from tests.prepared import furnish
 from tests.signals import as_a_shell_starts_it
 from tests.waiting import wait_until
 
@@ -95,10 +96,12 @@ def _own_terminal() -> None:
 
 @pytest.fixture
 def run(stack_folder: Path, free_port: int) -> Iterator[Callable[..., MakeRun]]:
-    """Starts `make run`; whatever a failing test leaves is killed."""
+    """Starts `make run`, with ``fresh=True`` for the first time; whatever a failing test leaves is killed."""
     data_dir = stack_folder / "d"
 
-    def start(**options: bool) -> MakeRun:
+    def start(*, fresh: bool = False, **options: bool) -> MakeRun:
+        if not fresh:
+            furnish(data_dir)
         return MakeRun(data_dir, free_port, **options)
 
     yield start
@@ -139,7 +142,7 @@ def test_nothing_is_left(run: Callable[..., MakeRun], ending: str) -> None:
 
 
 def test_nothing_is_left_when_the_terminal_closes(run: Callable[..., MakeRun]) -> None:
-    running = run(terminal=True)
+    running = run(terminal=True, fresh=True)
     running.close_terminal()
     assert_gone(running.data_dir)
     running.make.wait(5)
