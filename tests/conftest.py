@@ -102,6 +102,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.skip(reason="no CUDA device"))
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes() -> None:
+    """Workers of a parallel run make their own data directory before anybody reads the settings.
+
+    With this variable inherited, pytest-django would read them earlier, and all workers would share this process's one.
+    """
+    os.environ.pop("DJANGO_SETTINGS_MODULE", None)
+
+
 #: tests may be skipped for these everywhere; for anything else not in continuous integration (`NASWEB_TEST_STRICT=1`)
 _MAY_SKIP = ("NASWEB_TEST_DATA", "no CUDA device", "about SQLite")
 

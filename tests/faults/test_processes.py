@@ -42,7 +42,7 @@ def checkpointed(run: Run, trial: int) -> None:
 
 
 def test_killed_worker(site: Site) -> None:
-    run = site.start(trials=3, epochs=30, acted={"epoch_s": 0.25})
+    run = site.start(trials=3, epochs=20, acted={"epoch_s": 0.25})
     checkpointed(run, 1)
     child = run.child(1)
     began = time.monotonic()
@@ -50,7 +50,7 @@ def test_killed_worker(site: Site) -> None:
     wait_until(lambda: gone(child), "its child ends with it", timeout_s=5)
     look = run.ended()
     assert look["state"] == "completed" and states(look) == {"completed": 3}
-    whole_curves(look, 3, 30)
+    whole_curves(look, 3, 20)
     job = job_of(look, 1)
     assert (job["failures"], job["losses"]) == (0, 1)
     assert [c["outcome"] for c in look["claims"] if c["job_id"] == job["id"]] == ["lost", "done"]
@@ -73,15 +73,15 @@ def test_killed_workers_on_postgres(make_site: Callable[..., Site], postgres_ser
 
 
 def test_drained_worker(site: Site) -> None:
-    run = site.start(trials=3, epochs=30, acted={"epoch_s": 0.25})
+    run = site.start(trials=3, epochs=20, acted={"epoch_s": 0.25})
     run.until(lambda look: training(1)(look) and training(2)(look), "two trials train")
     site.stack.kill("worker-1", signal.SIGTERM)
     look = run.ended()
     assert look["state"] == "completed"
-    whole_curves(look, 3, 30)
+    whole_curves(look, 3, 20)
     assert all(j["failures"] == j["losses"] == 0 for j in look["jobs"])
     assert "handed back" in {c["outcome"] for c in look["claims"]}
-    assert Counter((t, e) for t, e, _ in run.executed()) == {(t, e): 1 for t in (1, 2, 3) for e in range(1, 31)}
+    assert Counter((t, e) for t, e, _ in run.executed()) == {(t, e): 1 for t in (1, 2, 3) for e in range(1, 21)}
 
 
 def test_stopped_worker_comes_back_too_late(make_site: Callable[..., Site]) -> None:
@@ -196,7 +196,7 @@ def flushed(site: Site) -> redis.Redis:
 
 def test_flushed_queue_is_rebuilt(site: Site) -> None:
     """Jobs wait in the queue behind a busy worker when the queue is lost; whatever waits gets its message again."""
-    run = site.start(trials=8, epochs=40, parallelism=8, acted={"epoch_s": 0.1})
+    run = site.start(trials=8, epochs=25, parallelism=8, acted={"epoch_s": 0.1})
     run.until(lambda look: training(1)(look) and training(2)(look), "two trials train")
     assert len(waiting(run)) == 6
     server = flushed(site)
@@ -204,7 +204,7 @@ def test_flushed_queue_is_rebuilt(site: Site) -> None:
     wait_until(lambda: set() < waiting(run) <= queued(server), "every waiting job has its message again")
     look = run.ended(timeout_s=90)
     assert look["state"] == "completed" and states(look) == {"completed": 8}
-    whole_curves(look, 8, 40)
+    whole_curves(look, 8, 25)
     assert all(j["failures"] == j["losses"] == 0 for j in look["jobs"])
 
 

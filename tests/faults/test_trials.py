@@ -158,7 +158,7 @@ def test_cancel_racing_with_the_end_leaves_one_state(site: Site) -> None:
 
 
 def test_pause_hands_back_and_resume_goes_on_from_the_checkpoint(site: Site) -> None:
-    run = site.start(trials=2, epochs=60, acted={"epoch_s": 0.2})
+    run = site.start(trials=2, epochs=40, acted={"epoch_s": 0.2})
     run.until(lambda look: training(1)(look) and training(2)(look), "both train")
     run.act("pause")
     assert run.look()["state"] == "paused"
@@ -168,7 +168,7 @@ def test_pause_hands_back_and_resume_goes_on_from_the_checkpoint(site: Site) -> 
     look = run.ended()
     assert states(look) == {"completed": 2} and all(j["failures"] == j["losses"] == 0 for j in look["jobs"])
     executed = Counter((t, e) for t, e, _ in run.executed())
-    assert executed == {(t, e): 1 for t in (1, 2) for e in range(1, 61)}  # nothing trained twice
+    assert executed == {(t, e): 1 for t in (1, 2) for e in range(1, 41)}  # nothing trained twice
 
 
 def test_finish_keeps_what_there_is(site: Site) -> None:
