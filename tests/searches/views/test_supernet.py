@@ -338,7 +338,7 @@ def test_queries_do_not_grow_with_what_was_trained(n_queries, sharing):
 def test_networks_are_judged_by_the_mean_over_all_supernets_that_scored_them(sharing):
     from searches.selectors.trust import both_of, trained
 
-    search = sharing("spos", "trials")
+    search = sharing(method="spos", stage="trials", pairs=4)
     before, _ = both_of(search, trained(search))
     assert len(before) > 1
     key = search.trials.get(number=before[0].number).key
