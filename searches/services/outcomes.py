@@ -60,6 +60,8 @@ def job_told(
         states.search_settle(write)
     elif job.kind in PIECES:
         piece_told(write, job, report)
+        if failure is None:
+            _keep_setting(write, report.cost)
     else:
         write.event("job", {"job": job.pk, "kind": job.kind, "state": "failed" if failure else "done"})
 

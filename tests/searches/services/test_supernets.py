@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from engine.evaluation.base import Report
@@ -26,6 +29,7 @@ from searches.services.lifecycle import (
 )  # fmt: skip
 from searches.services.supernets import is_sharing, supernet_enough
 from tests.factories import search_make, user_make
+from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.postgres]
 SPACE = {"name": "nasbench201", "cells": 1, "channels": 4}
@@ -107,6 +111,45 @@ def test_a_search_goes_through_all_its_pieces_in_real_children() -> None:
     assert trials[0].key == best.key
     assert search.state in ("finishing", "completed") and inconsistencies(search=search) == []
     assert Artifact.objects.filter(search=search, kind=Artifact.Kind.SUPERNET).exists(), "the weights stay"
+
+
+def until_killed(job: Job, epochs: int) -> None:
+    """A worker's child trains until so many epochs are stored with a checkpoint, and is killed there."""
+    thread = threading.Thread(target=run_job, args=(job.pk, job.claim), kwargs={"worker": "w"})
+    thread.start()
+
+    def far() -> bool:
+        job.refresh_from_db()
+        return bool(job.checkpoint) and SupernetEpoch.objects.filter(job=job).count() >= epochs
+
+    wait_until(far, "some epochs and a checkpoint are stored", timeout_s=90)
+    trainings = [p for p in psutil.Process().children(recursive=True) if p.pid == os.getpgid(p.pid)]
+    newest = max(trainings, key=lambda p: p.create_time())  # a child leads a group of its own
+    newest.kill()
+    thread.join(60)
+    assert not thread.is_alive()
+    job.refresh_from_db()
+
+
+def test_a_supernet_whose_child_is_killed_goes_on_from_its_checkpoint_to_the_same_bits(settings: Any) -> None:
+    strategy = {**SPOS, "epochs": 16}
+    alone = make(strategy)
+    job = waiting(alone)
+    assert job is not None
+    do(job)
+    settings.CHECKPOINT_S = settings.PROGRESS_S = 0.0
+    search = make(strategy)
+    alone.refresh_from_db()
+    assert alone.settings, "what the probe chose is the search's from the first piece on"
+    Search.objects.filter(pk=search.pk).update(settings=alone.settings)
+    job = waiting(search)
+    assert job is not None
+    until_killed(job, 3)
+    assert (job.state, job.failures) == ("waiting", 1)
+    assert do(job).state == "done"
+    rows, expected = ([e.row for e in SupernetEpoch.objects.filter(job__search=s)] for s in (search, alone))
+    assert [r["epoch"] for r in rows] == list(range(1, 17))
+    assert [(r["train_loss"], r["accuracy"]) for r in rows] == [(r["train_loss"], r["accuracy"]) for r in expected]
 
 
 def test_a_conductor_loaded_at_any_entry_goes_on_alike() -> None:
