@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 class FbnetOptions(HardwareOptions):
     """Temperature of the samples, and how latency enters the loss."""
 
-    alpha_rate: float = Field(0.01, gt=0, le=10, description="Learning rate of the architecture parameters: Adam.")
+    #: high enough for any number of steps
+    published: ClassVar[tuple[float, int]] = (0.01, 0)
+
     alpha_decay: float = Field(5e-4, ge=0, le=1, description="Weight decay of the architecture parameters.")
     temperature: float = Field(5.0, gt=0, le=1000, description="Temperature of the Gumbel softmax in the first epoch.")
     annealing: float | None = Field(

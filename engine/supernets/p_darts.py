@@ -18,7 +18,9 @@ class PDartsOptions(GradientOptions):
 
     epochs: int = Field(75, ge=1, le=10_000, description="Epochs of the supernet, split among three stages.")
     learning_rate_end: float = Field(0.0, ge=0, le=1, description="Where the cosine of each stage ends.")
-    alpha_rate: float = Field(6e-4, gt=0, le=10, description="Learning rate of the architecture parameters: Adam.")
+    #: three stages of 15 epochs in batches of 96
+    published: ClassVar[tuple[float, int]] = (6e-4, 11_700)
+
     max_skips: int | None = Field(
         2, ge=0, le=1000, description="Skip connections that a derived normal cell may have; empty = any number."
     )

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 class ProxylessOptions(HardwareOptions):
     """Weight of the latency, and what it is compared with."""
 
-    alpha_rate: float = Field(6e-3, gt=0, le=10, description="Learning rate of the architecture parameters: Adam.")
+    #: high enough for any number of steps
+    published: ClassVar[tuple[float, int]] = (6e-3, 0)
+
     alpha_decay: float = Field(0.0, ge=0, le=1, description="Weight decay of the two that are updated.")
     latency_weight: float = Field(
         0.2, ge=0, le=1000,

@@ -60,7 +60,10 @@ class BinaryLearner(TimedLearner):
         super().begin(mixture, seed)
         o = self.options
         self.adam = torch.optim.Adam(
-            list(self.alphas.values()), lr=o.alpha_rate, betas=(0.0, 0.999), weight_decay=o.alpha_decay
+            list(self.alphas.values()),
+            lr=o.rate(self.steps * self.setup.epochs),
+            betas=(0.0, 0.999),
+            weight_decay=o.alpha_decay,
         )
 
     def gates(self, at: At) -> dict[str, Gate]:

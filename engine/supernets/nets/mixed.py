@@ -53,7 +53,10 @@ class MixedLearner(Learner):
         self.alphas = self.fresh_alphas(torch.Generator().manual_seed(seed))
         o = self.options
         self.adam = torch.optim.Adam(
-            list(self.alphas.values()), lr=o.alpha_rate, betas=(0.5, 0.999), weight_decay=o.alpha_decay
+            list(self.alphas.values()),
+            lr=o.rate(self.steps * self.setup.epochs),
+            betas=(0.5, 0.999),
+            weight_decay=o.alpha_decay,
         )
 
     def make_mixture(self) -> Mixture:

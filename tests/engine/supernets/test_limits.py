@@ -10,6 +10,7 @@ import pytest
 from engine.data.spec import DataSpec
 from engine.spaces.base import SearchSpace
 from engine.spaces.nasbench201 import Nasbench201
+from engine.supernets._gradient import HIGHEST
 from engine.supernets.limits import limited
 
 
@@ -62,3 +63,13 @@ def test_an_edge_that_offers_nothing_else_keeps_its_skip(space: SearchSpace) -> 
     }
     arch = limited(only, strengths, 0)
     assert [n for n, o in arch.choices.items() if o == "skip_connect"] == ["edge0_1"]
+
+
+def test_architecture_parameters_can_move_as_far_in_fewer_steps():
+    from engine import catalog
+
+    darts = catalog.get("strategy", "darts").Options()
+    assert darts.rate(19_500) == 3e-4 == darts.rate(40_000), "never below the paper's"
+    assert darts.rate(1_950) == pytest.approx(3e-3) and darts.rate(10) == HIGHEST
+    assert catalog.get("strategy", "darts").Options(alpha_rate=0.1).rate(10) == 0.1, "what is given is taken"
+    assert catalog.get("strategy", "fbnet").Options().rate(10) == 0.01
