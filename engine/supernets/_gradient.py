@@ -36,6 +36,17 @@ class GradientOptions(SupernetOptions):
         "empty = any number.",
     )  # fmt: skip
 
+    def rate(self, steps: int) -> float:
+        """Learning rate of the architecture parameters for so many steps of theirs.
+
+        Adam moves a parameter by its rate at most in a step, whatever the gradient: with 600 steps of the published
+        3e-4 a softmax over five options stays within a few hundredths of uniform, and what is derived is noise.
+        """
+        if self.alpha_rate is not None:
+            return self.alpha_rate
+        rate, chosen_for = self.published
+        return max(rate, min(HIGHEST, rate * chosen_for / max(1, steps)))
+
 
 class BilevelOptions(GradientOptions):
     """How far the gradient of the architecture parameters looks."""
@@ -48,14 +59,3 @@ class BilevelOptions(GradientOptions):
         "finite", description="Second order: the product with the Hessian as the paper's finite difference, or exact "
         "at about twice the memory.",
     )  # fmt: skip
-
-    def rate(self, steps: int) -> float:
-        """Learning rate of the architecture parameters for so many steps of theirs.
-
-        Adam moves a parameter by its rate at most in a step, whatever the gradient: with 600 steps of the published
-        3e-4 a softmax over five options stays within a few hundredths of uniform, and what is derived is noise.
-        """
-        if self.alpha_rate is not None:
-            return self.alpha_rate
-        rate, chosen_for = self.published
-        return max(rate, min(HIGHEST, rate * chosen_for / max(1, steps)))
