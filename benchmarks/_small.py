@@ -83,7 +83,7 @@ def _cifar() -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
         found: dict[str, list[NDArray[np.uint8]]] = {}
         with tarfile.open(test_data() / "images" / "cifar10" / "cifar10_jpeg.tar.xz") as archive:
             for member in archive:
-                split, *rest = member.name.removeprefix("./").split("/")
+                split, *rest = member.name.split("/")[1:] or [""]
                 if member.isfile() and split == "train" and len(rest) == 2 and (file := archive.extractfile(member)):
                     found.setdefault(rest[0], []).append(np.asarray(Image.open(io.BytesIO(file.read())).convert("RGB")))
         names = sorted(found)
