@@ -35,7 +35,7 @@ def session() -> TrainedSession:
 @pytest.fixture(scope="module")
 def parent(session: TrainedSession, tmp_path_factory: pytest.TempPathFactory) -> tuple[Architecture, Path]:
     """A network with several morphisms, two epochs old."""
-    space = session._space
+    space = session.space
     for seed in range(50):
         architecture = space.sample(np.random.default_rng(seed))
         if 1e4 < space.costs(architecture).n_macs < 3e5 and len(space.morphisms(architecture)) > 4:
@@ -64,7 +64,7 @@ def begun(
     def fresh() -> torch.nn.Module:
         return session._fresh(child, 7, 0)
 
-    return inherited.begin(Origin(how, *parent), child, session._space, fresh, 7)
+    return inherited.begin(Origin(how, *parent), child, session.space, fresh, 7)
 
 
 def outputs(module: torch.nn.Module) -> torch.Tensor:
@@ -80,7 +80,7 @@ def test_matching_takes_what_fits_and_leaves_the_rest_fresh(
     rng = np.random.default_rng(2)
     mixed = 0
     for _ in range(8):
-        child = session._space.mutate(parent[0], 2, rng)
+        child = session.space.mutate(parent[0], 2, rng)
         module, beginning = begun(session, child, inherited.matching(1), parent)
         theirs, fresh = judged(parent[1]), session._fresh(child, 7, 0).state_dict()
         taken = 0
@@ -99,17 +99,17 @@ def test_matching_takes_what_fits_and_leaves_the_rest_fresh(
 def test_a_morphism_begins_with_the_function_of_the_averaged_parent(
     session: TrainedSession, parent: tuple[Architecture, Path]
 ) -> None:
-    teacher = build(session._space.plan(parent[0]))
+    teacher = build(session.space.plan(parent[0]))
     teacher.load_state_dict(judged(parent[1]))
     wanted = outputs(teacher)
-    for index, morphism in enumerate(session._space.morphisms(parent[0])):
+    for index, morphism in enumerate(session.space.morphisms(parent[0])):
         module, beginning = begun(session, morphism.child, inherited.morphed(1, [(index, morphism.what)]), parent)
         assert torch.allclose(outputs(module), wanted, atol=1e-3), morphism.what
         assert inherited.words(beginning) == "weights from #1 (function preserved)" and beginning["epochs"] == 2
 
 
 def test_so_does_a_chain_of_them(session: TrainedSession, parent: tuple[Architecture, Path]) -> None:
-    space, rng = session._space, np.random.default_rng(4)
+    space, rng = session.space, np.random.default_rng(4)
     teacher = build(space.plan(parent[0]))
     teacher.load_state_dict(judged(parent[1]))
     for _ in range(4):
@@ -130,7 +130,7 @@ def test_what_cannot_be_had_is_no_error(
     session: TrainedSession, parent: tuple[Architecture, Path], tmp_path: Path, trouble: str
 ) -> None:
     architecture, path = parent
-    (morphism, other, *_) = session._space.morphisms(architecture)
+    (morphism, other, *_) = session.space.morphisms(architecture)
     how, child, place = inherited.morphed(1, [(0, morphism.what)]), morphism.child, (architecture, path)
     if trouble == "gone":
         place, why = (architecture, None), "the weights of #1 are gone"
@@ -155,7 +155,7 @@ def test_reports_tell_it_over_generations_and_interruptions(
 ) -> None:
     architecture, path = parent
     origin, heard = Origin(inherited.matching(1), architecture, path), []
-    child = session._space.mutate(architecture, 1, np.random.default_rng(5))
+    child = session.space.mutate(architecture, 1, np.random.default_rng(5))
     first = evaluate(session, child, tmp_path / "a", origin=origin, heard=heard, trial=2)
     said = first.cost["inherited"]
     assert first.cost["inherited_epochs"] == 2 and first.fidelity == 2 and first.source == "trained"

@@ -333,17 +333,3 @@ def test_queries_do_not_grow_with_what_was_trained(n_queries, sharing):
         assert counts[0] == counts[1] <= 10, (name, counts)
     counts = [n_queries(reverse("searches:parts", args=[s.pk, "supernet"])) for s in (small, large)]
     assert counts[0] == counts[1] <= 28, counts
-
-
-def test_networks_are_judged_by_the_mean_over_all_supernets_that_scored_them(sharing):
-    from searches.selectors.trust import both_of, trained
-
-    search = sharing(method="spos", stage="trials", pairs=4)
-    before, _ = both_of(search, trained(search))
-    assert len(before) > 1
-    key = search.trials.get(number=before[0].number).key
-    again = search.subnets.filter(key=key).first()
-    again.pk, again.supernet, again.piece, again.accuracy = None, again.supernet + 50, 90, before[0].inherited + 0.1
-    again.save(force_insert=True)
-    (only,) = both_of(search, trained(search))[0]
-    assert only.number == before[0].number and only.inherited == pytest.approx(before[0].inherited + 0.05)
