@@ -17,7 +17,7 @@ from django.db import close_old_connections
 from engine.config import SearchConfig
 from engine.errors import InvalidConfig
 from searches.models import Artifact, Event, Job, Search, Trial
-from searches.selectors.supernet_list import epoch_line
+from searches.selectors.supernet import epoch_line
 
 if TYPE_CHECKING:
     from nasweb.supervisor import Stack

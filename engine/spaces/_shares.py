@@ -9,7 +9,7 @@ from itertools import product
 from typing import TYPE_CHECKING, ClassVar
 
 from engine.architecture import Architecture, Option
-from engine.errors import CannotBuild
+from engine.errors import CannotBuild, NotOffered
 from engine.spaces._moves import Moves
 from engine.spaces._offers import Offers
 
@@ -111,7 +111,7 @@ class Shares(Moves, Offers):
         return None
 
     def _mixture(self, partial: int, norm_pools: bool) -> Mixture:
-        raise NotImplementedError
+        raise NotOffered(f"{self.name} does not say what stands side by side")
 
     def chosen(self, arch: Architecture) -> dict[str, Option]:
         """Which option each table of the mixture takes in an architecture; tables that do not act are left out.

@@ -8,18 +8,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from engine.architecture import Architecture, Option
-from engine.errors import CannotBuild
 from engine.spaces._decision import Decision, draw
 from engine.spaces._shares import kind_of
 from engine.spaces.base import SearchSpace
+from engine.supernets._drawn import buildable
 
 #: what a decision about size shrinks, by the last word of its name; all other decisions are drawn whatever the stage
 ROLES = {
     "kernel": "kernel", "depth": "depth",
     **dict.fromkeys(("width", "expansion", "ratio", "heads", "widen", "dense", "factor"), "width"),
 }  # fmt: skip
-#: draws until one can be built
-_TRIES = 50
 
 
 @dataclass(frozen=True)
@@ -104,13 +102,4 @@ def within(space: SearchSpace, stage: Stage, rng: np.random.Generator) -> Archit
 
 
 def _made(space: SearchSpace, choose: Callable[[Decision], Option]) -> Architecture:
-    for left in reversed(range(_TRIES)):
-        architecture = space._walk(choose)
-        try:
-            space.planned(architecture)
-        except CannotBuild:
-            if not left:
-                raise
-        else:
-            return architecture
-    raise AssertionError("unreachable")
+    return buildable(space, lambda: space._walk(choose))

@@ -358,3 +358,11 @@ def _derived(search: Search, space: SearchSpace, epoch: int, architecture: Archi
         epoch, architecture, space.short_name(architecture), changed, costs.n_params, costs.n_macs,
         skip_words(search, architecture.choices), trial,
     )  # fmt: skip
+
+
+def epoch_line(*, job: int, epoch: int) -> str:
+    """An epoch of a supernet in a line."""
+    found = SupernetEpoch.objects.select_related("job").get(job_id=job, epoch=epoch)
+    row, n = found.row, found.job.fidelity
+    text = f"supernet  epoch {epoch:>3} of {n}   loss {row['train_loss']:.3f}   {100 * row['accuracy']:.1f} % shared"
+    return text if row.get("skips") is None else f"{text}   {100 * row['skips']:.0f} % skips"

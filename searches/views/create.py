@@ -27,11 +27,11 @@ from searches.forms.check import Checked, check
 from searches.forms.sections import build
 from searches.forms.spaces import canvas
 from searches.forms.summary import summarise, time_of
+from searches.forms.supernets import supernet_choices
 from searches.models import Search, SpaceVersion
 from searches.selectors.listing import age
 from searches.selectors.searches import proposed_in, search_get, searches_of
 from searches.selectors.spaces import newest_versions, version_get
-from searches.selectors.supernet_list import supernet_choices
 from searches.selectors.workers import workers_online
 from searches.services import lifecycle
 from searches.services.spaces import space_create

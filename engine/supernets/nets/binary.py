@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
 
 import numpy as np
 import torch
@@ -45,7 +44,9 @@ def gate_gradient(alpha: Tensor, slopes: Tensor) -> Tensor:
 class BinaryLearner(TimedLearner):
     """A drawn path for the weights, two for the architecture parameters."""
 
-    whole: ClassVar[bool] = False  # options are never trained together
+    def answer(self, x: Tensor) -> Tensor | None:
+        """Options are never trained together: only subnets answer."""
+        return None
 
     def make_bank(self, affine: bool) -> Bank:
         """Norms learn scale and shift: gates are 0 or 1, so that a norm undoes none of them."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -36,7 +36,9 @@ def straight_through(logits: Tensor, noise: Tensor, temperature: float) -> tuple
 class GumbelLearner(MixedLearner):
     """Each pass draws and computes one option per table."""
 
-    whole: ClassVar[bool] = False  # options are never trained together
+    def answer(self, x: Tensor) -> Tensor | None:
+        """Options are never trained together: only subnets answer."""
+        return None
 
     _ended = 0
 

@@ -134,15 +134,12 @@ class Learner(ABC):
         halves: it needs a second batch each step: the training split is halved then, and the validation split stays
             untouched (Liu et al. 2019, section 3: the bilevel problem).
         elastic: in spaces whose options differ in size, small networks run on slices of large ones' weights.
-        whole: the options were trained side by side, so that the supernet as a whole answers (`answer`); otherwise
-            it is measured on a few of its subnets (`paths`).
         bank: the shared weights.
         sgd: their optimizer.
         held_out: the held half, for what looks at it between epochs; the training sets it where there are `halves`.
     """
 
     halves: ClassVar[bool] = False
-    whole: ClassVar[bool] = False
     elastic: ClassVar[bool] = True
     held_out: HeldOut | None = None
 
@@ -211,9 +208,9 @@ class Learner(ABC):
     def paths(self, n: int, rng: np.random.Generator) -> list[Architecture]:
         """`n` architectures as the method would choose them now: the supernet is measured on them."""
 
-    def answer(self, x: Tensor) -> Tensor:
-        """Logits of the supernet as a whole, of learners that have `whole`."""
-        raise NotImplementedError
+    def answer(self, x: Tensor) -> Tensor | None:
+        """Logits of the supernet as a whole, where options were trained side by side; None = only its subnets answer."""
+        return None
 
     @abstractmethod
     def derived(self) -> list[Architecture]:

@@ -38,7 +38,6 @@ class MixedLearner(Learner):
     """
 
     halves: ClassVar[bool] = True
-    whole: ClassVar[bool] = True
     elastic: ClassVar[bool] = False  # options stand side by side, each with weights of its own
 
     def __init__(self, setup: Setup) -> None:
@@ -94,7 +93,7 @@ class MixedLearner(Learner):
         """One forward pass of a step, with gates of its own."""
         return self.forward(x, self.gates(at))
 
-    def answer(self, x: Tensor) -> Tensor:
+    def answer(self, x: Tensor) -> Tensor | None:
         """Logits of all options, each as probable as the alphas say."""
         return self.forward(x, {name: (range(len(p)), p) for name, p in self.probabilities().items()})
 

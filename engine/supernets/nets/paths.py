@@ -11,10 +11,9 @@ from torch import Tensor
 from engine.architecture import Architecture, Option
 from engine.errors import CannotBuild
 from engine.spaces.base import Decision, SearchSpace
+from engine.supernets._drawn import buildable
 from engine.supernets.nets.learner import At, Batch, Learner, Setup
 
-#: draws until one can be built
-TRIES = 50
 #: networks whose sizes say where the ranges of sizes are; and draws until one is within a range
 SIZES, DRAWS = 256, 30
 
@@ -25,16 +24,7 @@ def drawn(space: SearchSpace, rng: np.random.Generator) -> Architecture:
     Raises:
         CannotBuild: none of `TRIES` can.
     """
-    for left in reversed(range(TRIES)):
-        architecture = space.sample(rng)
-        try:
-            space.planned(architecture)
-        except CannotBuild:
-            if not left:
-                raise
-        else:
-            return architecture
-    raise AssertionError("unreachable")
+    return buildable(space, lambda: space.sample(rng))
 
 
 class PathLearner(Learner):
@@ -152,14 +142,10 @@ class FairLearner(PathLearner):
             least = [o for o, n in zip(d.options, trained, strict=True) if n == min(trained)]
             return least[int(rng.integers(len(least)))]
 
-        for _ in range(TRIES):
-            path = self.space._walk(choose)
-            try:
-                self.space.planned(path)
-            except CannotBuild:
-                continue
-            return path
-        return drawn(self.space, rng)  # the least trained options do not go together
+        try:
+            return buildable(self.space, lambda: self.space._walk(choose))
+        except CannotBuild:  # the least trained options do not go together
+            return drawn(self.space, rng)
 
     # -- kept ---------------------------------------------------------------------------------
     def about(self) -> dict[str, Any]:

@@ -85,15 +85,15 @@ class Judge:
         return float(torch.stack(right).mean()) if right else 0.0
 
     @torch.no_grad()
-    def whole(self, samples: int) -> float:
-        """Accuracy of the supernet as a whole on those samples, normalized by the batch."""
+    def whole(self, samples: int) -> float | None:
+        """Accuracy of the supernet as a whole on those samples, normalized by the batch; None = it has no answer."""
         learner = self.learner
         x, y = self.data.validation_x[:samples], self.data.validation_y[:samples]
         learner.bank.eval()
         with by_batch(norms([learner.bank])):
-            right = (learner.answer(x).argmax(1) == y).float().mean()
+            logits = learner.answer(x)
         learner.bank.train()
-        return float(right)
+        return None if logits is None else float((logits.argmax(1) == y).float().mean())
 
 
 @torch.no_grad()

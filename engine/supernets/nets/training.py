@@ -158,9 +158,10 @@ class SupernetTrainer:
         rng = learner.rng(p.epoch, purpose=1)
         judge = Judge(learner, self.data, 0)
         means = {name: v / p.counts[name] for name, v in p.sums.items()}
+        whole = judge.whole(SAMPLES)
         row: dict[str, Any] = {
             "epoch": p.epoch + 1,
-            "accuracy": judge.whole(SAMPLES) if learner.whole else judge.quick(learner.paths(PATHS, rng), SAMPLES),
+            "accuracy": judge.quick(learner.paths(PATHS, rng), SAMPLES) if whole is None else whole,
             "train_loss": means.pop("loss"),
             "samples_per_s": speed,
             "learning_rate": self._rate((p.epoch + 1) * len(self.batches) - 1),

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from engine import catalog
 from engine.config import Recipe, SearchConfig
 from engine.data.arrays import Arrays, Split
 from engine.data.spec import DataSpec
+from engine.errors import Interrupted
 from engine.objectives import Objective
 from engine.spaces.base import SearchSpace, make_space
 from engine.supernets.nets.learner import Learner, Setup
@@ -177,3 +179,25 @@ def assert_same(one: tuple[Any, ...], other: tuple[Any, ...]) -> None:
     for name, t in one[0].items():
         assert torch.equal(t, other[0][name]), name
     assert one[1:] == other[1:]
+
+
+def interrupted(fresh: Callable[[], SupernetTrainer], path: Path) -> tuple[SupernetTrainer, int]:
+    """Trained to the end, each step in a process of its own; and how often it was interrupted."""
+    trainer, turns = fresh(), 0
+    while True:
+        calls = 0
+
+        def stop() -> str | None:
+            nonlocal calls
+            calls += 1
+            return "drain" if calls > 1 else None
+
+        try:
+            trainer.run(quiet, stop, path)
+        except Interrupted:
+            turns += 1
+            torch.manual_seed(turns)  # of another process
+            trainer = fresh()
+            trainer.restore(path)
+        else:
+            return trainer, turns

@@ -14,7 +14,7 @@ import torch
 
 from engine import catalog
 from engine.architecture import Architecture
-from engine.errors import CannotBuild, Interrupted
+from engine.errors import CannotBuild
 from engine.supernets import epochs
 from engine.supernets.nets.bank import Bank
 from engine.supernets.nets.learner import Learner
@@ -26,6 +26,7 @@ from tests.engine.supernets.small import (
     assert_same,
     data_of,
     everything,
+    interrupted,
     never,
     quiet,
     space_of,
@@ -128,23 +129,7 @@ def test_the_seed_decides(trained, method: str, space: str) -> None:
 @pairs
 def test_interrupted_at_every_step_equals_uninterrupted(trained, tmp_path: Path, method: str, space: str) -> None:
     """A new process after each step of each epoch: weights, parameters, optimizers and rows agree bit for bit."""
-    path, trainer, turns = tmp_path / "s.safetensors", trainer_of(method, space), 0
-    while True:
-        calls = 0
-
-        def stop() -> str | None:
-            nonlocal calls
-            calls += 1
-            return "drain" if calls > 1 else None
-
-        try:
-            trainer.run(quiet, stop, path)
-            break
-        except Interrupted:
-            turns += 1
-            torch.manual_seed(turns)  # of another process
-            trainer = trainer_of(method, space)
-            trainer.restore(path)
+    trainer, turns = interrupted(lambda: trainer_of(method, space), tmp_path / "s.safetensors")
     assert turns >= len(trainer.batches) * trainer.learner.setup.epochs - 2
     assert_same(everything(trainer), trained(method, space)[1])
 

@@ -307,14 +307,21 @@ def test_scores_are_those_of_the_validation_split() -> None:
     assert np.array_equal(scores.correct, right.numpy())
 
 
-@pytest.mark.parametrize(("method", "whole"), [("darts", True), ("gdas", False), ("spos", False)])
-def test_what_was_trained_side_by_side_answers_as_a_whole(method: str, whole: bool) -> None:
+@pytest.mark.parametrize("method", ["darts", "drnas"])
+def test_what_was_trained_side_by_side_answers_as_a_whole(method: str) -> None:
     learner = trainer_of(method, "cell").learner
-    judge = Judge(learner, data_of("cell"), 0)
-    assert learner.whole is whole
-    if not whole:
-        return
+    judge, data = Judge(learner, data_of("cell"), 0), data_of("cell")
     kept = {n: t.clone() for n, t in learner.bank.named_weights()}
     accuracy = judge.whole(16)
-    assert accuracy == judge.whole(16) and 0 <= accuracy <= 1 and learner.bank.training
+    learner.bank.eval()
+    with torch.no_grad(), by_batch(norms([learner.bank])):
+        gates = {name: (range(len(p)), p) for name, p in learner.probabilities().items()}
+        right = (learner.forward(data.validation_x[:16], gates).argmax(1) == data.validation_y[:16]).float().mean()
+    assert accuracy == float(right)
     assert all(torch.equal(t, kept[n]) for n, t in learner.bank.named_weights()), "nothing of the looking stays"
+
+
+@pytest.mark.parametrize("method", ["gdas", "proxyless", "spos", "enas"])
+def test_what_was_trained_path_by_path_has_no_answer_as_a_whole(method: str) -> None:
+    learner = trainer_of(method, "cell").learner
+    assert Judge(learner, data_of("cell"), 0).whole(16) is None and learner.bank.training

@@ -113,6 +113,34 @@ def test_a_search_goes_through_all_its_pieces_in_real_children() -> None:
     assert Artifact.objects.filter(search=search, kind=Artifact.Kind.SUPERNET).exists(), "the weights stay"
 
 
+def test_latency_is_measured_first_and_reaches_the_supernet_of_another_job() -> None:
+    search = make({"name": "fbnet", "epochs": 1, "batch_size": 256})
+    job = waiting(search)
+    assert job is not None and job.kind == "measure"
+    assert do(job).state == "done"
+    rows = job.result["rows"]
+    assert {r["option"] for r in rows if r["table"] == "edge0_1"} >= {"skip_connect", "nor_conv_3x3"}
+    job = waiting(search)
+    assert job is not None and job.kind == "supernet" and job.payload["latency"] == 1
+    assert do(job).state == "done"
+    assert SupernetEpoch.objects.get(job=job).row["latency_ms"] > 0
+
+
+def test_a_supernet_begins_with_the_weights_of_an_earlier_one() -> None:
+    owner = user_make()
+    first = make(owner=owner)
+    job = waiting(first)
+    assert job is not None
+    do(job)
+    again = make({**SPOS, "start": Artifact.objects.get(search=first).digest}, owner=owner)
+    job = waiting(again)
+    assert job is not None
+    cost = do(job).result["cost"]
+    assert cost["inherited"] == cost["of"] > 50
+    losses = [SupernetEpoch.objects.get(job__search=s, epoch=1).row["train_loss"] for s in (first, again)]
+    assert losses[1] < losses[0]
+
+
 def until_killed(job: Job, epochs: int) -> None:
     """A worker's child trains until so many epochs are stored with a checkpoint, and is killed there."""
     thread = threading.Thread(target=run_job, args=(job.pk, job.claim), kwargs={"worker": "w"})

@@ -9,11 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from engine.errors import Interrupted
 from engine.supernets._selections import selections
 from engine.supernets.nets.perturbation import PerturbationLearner, removed
 from tests.engine.supernets.mixtures import AT, batch, tiny_learner
-from tests.engine.supernets.small import assert_same, everything, never, quiet, space_of, trainer_of
+from tests.engine.supernets.small import assert_same, everything, interrupted, never, quiet, space_of, trainer_of
 
 
 def learner_of(**options: Any) -> PerturbationLearner:
@@ -119,19 +118,6 @@ def test_selection_resumes_bit_for_bit(tmp_path: Path) -> None:
     whole = fresh()
     whole.run(quiet, never)
     assert len(whole.learner.decided) == 6 and whole.progress.rows[-1]["note"]
-    path, trainer = tmp_path / "s.safetensors", fresh()
-    while True:
-        calls = 0
-
-        def stop() -> str | None:
-            nonlocal calls
-            calls += 1
-            return "drain" if calls > 1 else None
-
-        try:
-            trainer.run(quiet, stop, path)
-            break
-        except Interrupted:
-            trainer = fresh()
-            trainer.restore(path)
+    trainer, turns = interrupted(fresh, tmp_path / "s.safetensors")
+    assert turns
     assert_same(everything(trainer), everything(whole))

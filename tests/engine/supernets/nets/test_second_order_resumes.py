@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.errors import Interrupted
-from tests.engine.supernets.small import assert_same, everything, never, quiet, trainer_of
+from tests.engine.supernets.small import assert_same, everything, interrupted, never, quiet, trainer_of
 
 
 @pytest.mark.parametrize("hessian", ["exact", "finite"])
@@ -16,21 +15,6 @@ def test_resumed_after_every_step_equals_uninterrupted(tmp_path: Path, hessian: 
     whole = trainer_of("darts", "cell", **options)
     whole.run(quiet, never)
     assert any(name.startswith("adam.exp_avg") for name in whole.learner.tensors())
-    path, trainer, turns = tmp_path / "s.safetensors", trainer_of("darts", "cell", **options), 0
-    while True:
-        calls = 0
-
-        def stop() -> str | None:
-            nonlocal calls
-            calls += 1
-            return "drain" if calls > 1 else None
-
-        try:
-            trainer.run(quiet, stop, path)
-            break
-        except Interrupted:
-            turns += 1
-            trainer = trainer_of("darts", "cell", **options)
-            trainer.restore(path)
+    trainer, turns = interrupted(lambda: trainer_of("darts", "cell", **options), tmp_path / "s.safetensors")
     assert turns
     assert_same(everything(trainer), everything(whole))

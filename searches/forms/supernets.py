@@ -6,7 +6,7 @@ from django.contrib.auth.models import AbstractBaseUser
 
 from engine.catalog import in_words
 from searches.forms.fields import Choice
-from searches.models import Artifact, SupernetEpoch
+from searches.models import Artifact
 
 #: offered in a form at most
 MOST = 30
@@ -33,11 +33,3 @@ def supernet_choices(*, user: AbstractBaseUser, space: str, chosen: str) -> list
     if chosen and chosen not in seen:
         out.append(Choice(chosen, f"{chosen[:12]}…, not among your supernets", True))
     return out
-
-
-def epoch_line(*, job: int, epoch: int) -> str:
-    """An epoch of a supernet in a line."""
-    found = SupernetEpoch.objects.select_related("job").get(job_id=job, epoch=epoch)
-    row, n = found.row, found.job.fidelity
-    text = f"supernet  epoch {epoch:>3} of {n}   loss {row['train_loss']:.3f}   {100 * row['accuracy']:.1f} % shared"
-    return text if row.get("skips") is None else f"{text}   {100 * row['skips']:.0f} % skips"
