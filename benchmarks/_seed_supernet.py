@@ -87,7 +87,7 @@ def seed_supernet(
     shown = rows if done else rows[: 2 * epochs // 3] if at else []
     job = Job.objects.create(
         search=search, kind=Job.Kind.SUPERNET, fidelity=epochs, claim=min(at, 1), started_at=start if at else None,
-        payload={"piece": 1, "why": "the supernet", "run": 1, "epochs": epochs, "seed": 5},
+        payload={"piece": 1, "why": f"{epochs} epochs", "run": 1, "epochs": epochs, "seed": 5},
         state=Job.State.DONE if done else Job.State.RUNNING if at else Job.State.WAITING,
         worker="cpu-1" if at else "", ended_at=start + timedelta(minutes=4) if done else None,
         lease_until=None if done or not at else now + timedelta(days=1),

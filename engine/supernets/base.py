@@ -129,7 +129,9 @@ class SupernetMethod(Strategy):
             kind, payload = "supernet", {"epochs": self.supernet_epochs(), "run": run, "start": self.options.start}
             if self.latency is not None:
                 payload["latency"] = self.latency
-            why = f"supernet {run} of {self.options.runs}" if self.options.runs > 1 else "the supernet"
+            why = f"{self.supernet_epochs():,} epochs"
+            if self.options.runs > 1:
+                why += f", supernet {run} of {self.options.runs}"
         elif self._asked or self._ask():
             # each batch by every supernet in turn: what counts is the mean
             architectures = [dict(a.choices) for a in self._asked]

@@ -209,7 +209,7 @@ class Learner(ABC):
         """`n` architectures as the method would choose them now: the supernet is measured on them."""
 
     def answer(self, x: Tensor) -> Tensor | None:
-        """Logits of the supernet as a whole, where options were trained side by side; None = only its subnets answer."""
+        """Logits of the supernet as a whole, where options were trained together; None = only its subnets answer."""
         return None
 
     @abstractmethod
