@@ -36,6 +36,9 @@ class Item:
 def partner_of(context: Context, a: Architecture, pair: int, taken: Set[str], upto: int | None) -> Architecture | None:
     """A random network of the same cost: the first within `SAME_COST`, else the nearest of those looked at.
 
+    Only networks with a path from input to output are rivals: one without any computes a constant, and whoever is
+    compared with it seems to win by eighty points.
+
     Args:
         context: of the search.
         a: what was derived.
@@ -48,6 +51,8 @@ def partner_of(context: Context, a: Architecture, pair: int, taken: Set[str], up
     for _ in range(PARTNERS):
         other = context.space.sample(rng)
         if context.identity(other) in taken or context.why_not(other, upto) is not None:
+            continue
+        if not context.space.live_costs(other)[1]:
             continue
         gap = abs(float(context.costs(other)["n_macs"]) - wanted) / max(wanted, 1)
         if gap < off:

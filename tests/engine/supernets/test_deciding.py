@@ -228,3 +228,14 @@ def test_a_score_is_the_mean_over_all_supernets_and_each_batch_goes_to_every_one
 def test_a_subnet_that_one_supernet_cannot_score_has_no_score() -> None:
     assert mean_row([{"accuracy": 0.5, "loss": 1.0}, {"accuracy": 0.7, "loss": 2.0}]) == {"accuracy": 0.6, "loss": 1.5}
     assert mean_row([{"accuracy": 0.5}, {"reason": "no path"}]) == {"reason": "no path"}
+
+
+def test_a_random_partner_has_a_path_from_input_to_output() -> None:
+    """Most cells of these two operations have none; every partner has."""
+    space = {**CELL, "operations": ["none", "nor_conv_1x1"]}
+    recorded = begun("spos", {"scores": 8}, space=space).all()
+    strategy = recorded.conductor.strategy
+    partners = [a.proposal.architecture for a in recorded.of(Start) if a.proposal.by == "random"]
+    assert partners and all(strategy.context.space.live_costs(a)[1] for a in partners)
+    drawn = [strategy.context.space.sample(np.random.default_rng(i)) for i in range(40)]
+    assert any(not strategy.context.space.live_costs(a)[1] for a in drawn)
