@@ -118,14 +118,21 @@ def stand_alone(arrays: Arrays, space: Any, architecture: Architecture, *, epoch
 
 def fast() -> Any:
     """The faster setting of this kind of machine, fixed so that runs can be compared."""
-    from engine.training.device import Setting
+    from engine.training.device import Setting, choose_device
 
-    bf16 = "avx512_bf16" in Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else False
+    info = Path("/proc/cpuinfo")
+    bf16 = choose_device().type == "cuda" or (info.exists() and "avx512_bf16" in info.read_text())
     return Setting(precision="bfloat16" if bf16 else "float32", layout="channels_last")
 
 
 def supernet(
-    arrays: Arrays, space: Any, method: str, options: Mapping[str, Any], *, seed: int
+    arrays: Arrays,
+    space: Any,
+    method: str,
+    options: Mapping[str, Any],
+    *,
+    seed: int,
+    recipe: Mapping[str, Any] | None = None,
 ) -> tuple[Any, list[dict[str, Any]], Any]:
     """Trains one supernet. Returns its learner, the rows of its epochs, and the data on the device."""
     from engine import catalog
@@ -136,15 +143,15 @@ def supernet(
     from engine.training.loop import DeviceData
 
     cls = catalog.get("strategy", method)
-    device, setting, recipe = choose_device(), fast(), Recipe()
+    device, setting, augmented = choose_device(), fast(), Recipe(**recipe or {})
     given = {k: v for k, v in options.items() if k in cls.Options.model_fields}
     with repeatable(device, 1):
-        data = DeviceData.of(arrays, recipe, setting, device)
+        data = DeviceData.of(arrays, augmented, setting, device)
         setup = Setup(
             space=space, options=cls.Options(**given), device=device, setting=setting, seed=seed,
             epochs=int(options["epochs"]), samples=len(arrays.train), latency_ms=options.get("latency_ms", {}),
         )  # fmt: skip
-        trainer = SupernetTrainer(cls.learner(setup), data, recipe, {})
+        trainer = SupernetTrainer(cls.learner(setup), data, augmented, {})
         trainer.run(lambda event: None, lambda: None)
         return trainer.learner, trainer.progress.rows, data
 

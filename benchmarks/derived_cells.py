@@ -1,12 +1,14 @@
 """What weight sharing derives on NAS-Bench-201, looked up in the table, beside random cells of equal multiply-adds.
 
     python -m benchmarks derived_cells [-- --epochs 25 --seeds 3]                           # about an hour, two cores
+    python -m benchmarks derived_cells -- --full --seeds 5 --processes 16                   # on a GPU
 
 Supernets of NAS-Bench-201's cells are trained on CIFAR-10 (JPEG copies) shrunk to 16x16, with 8 channels and one cell a
 stage; on a GPU `--full` takes 32x32, 16 channels and five cells. Each cell that a method derives is looked up in the
 table (CIFAR-10 test accuracy after 200 epochs) and paired with the mean of all cells with a path whose multiply-adds
 are within 3 % of its own. The constant cell of 3x3 convolutions stands beside them. Methods that search among subnets
-score 200 of them by regularized evolution.
+score 200 of them by regularized evolution, and besides 100 cells drawn uniformly, whose inherited accuracy is ranked
+against the table's, beside what counting multiply-adds alone gives.
 """
 
 from __future__ import annotations
@@ -24,10 +26,18 @@ from typing import Any
 import numpy as np
 
 from benchmarks import _small
+from benchmarks.shared_ranks import drawn, ranks
 
-SMALL = {"space": {"channels": 8, "cells": 1}, "data": {"side": 16, "n_train": 4000, "n_validation": 2000}}
-FULL = {"space": {"channels": 16, "cells": 5}, "data": {"side": 32, "n_train": 40000, "n_validation": 5000}}
-SCORES = 200
+SMALL: dict[str, Any] = {
+    "space": {"channels": 8, "cells": 1}, "data": {"side": 16, "n_train": 4000, "n_validation": 2000}, "recipe": {},
+}  # fmt: skip
+FULL: dict[str, Any] = {
+    "space": {"channels": 16, "cells": 5}, "data": {"side": 32, "n_train": 40000, "n_validation": 5000},
+    "recipe": {"shift": 4, "flip": True},
+}  # fmt: skip
+SCORES, RANKED = 200, 100
+#: of an epoch's row
+KEPT = ("epoch", "train_loss", "held_loss", "accuracy", "skips", "tables", "eigenvalue")
 METHODS = "darts,gdas,drnas,pc_darts,p_darts,proxyless,fbnet,enas,spos,fairnas"
 
 
@@ -61,28 +71,33 @@ def paired(cell: str) -> dict[str, Any]:
 def work(piece: Mapping[str, Any]) -> Any:
     """One supernet and what it derives."""
     from engine.spaces.nasbench201 import Nasbench201
+    from engine.supernets.nets.scoring import Judge
 
     arrays = _small.images("cifar10", **piece["data"])
     space = Nasbench201(Nasbench201.Options(**piece["space"])).bind(arrays.spec)
     began = time.perf_counter()
-    learner, rows, data = _small.supernet(arrays, space, piece["method"], piece["options"], seed=piece["seed"])
-    derived = learner.derived()
-    cell = space.to_digits(derived[0]) if derived else _searched(space, learner, data, piece["seed"])
+    learner, rows, data = _small.supernet(
+        arrays, space, piece["method"], piece["options"], seed=piece["seed"], recipe=piece["recipe"]
+    )
+    derived, scores = learner.derived(), {}
+    if derived:
+        cell = space.to_digits(derived[0])
+    else:
+        judge = Judge(learner, data, 512)
+        scores = {c: judge.score(space.from_digits(c)).accuracy for c in drawn(space, RANKED)}
+        cell = _searched(space, judge, piece["seed"])
     each = [space.to_digits(space.validate(r["derived"])) for r in rows if r.get("derived")]
-    skips = [r.get("skips") for r in rows]
-    return {"cell": cell, "each": each, "skips": skips, "loss": rows[-1]["train_loss"],
-            "s": time.perf_counter() - began}  # fmt: skip
+    kept = [{k: r[k] for k in KEPT if k in r} for r in rows]
+    return {"cell": cell, "each": each, "scores": scores, "rows": kept, "s": time.perf_counter() - began}
 
 
-def _searched(space: Any, learner: Any, data: Any, seed: int) -> str:
+def _searched(space: Any, judge: Any, seed: int) -> str:
     """The best of the subnets that regularized evolution scores."""
     from engine.config import Budget
     from engine.objectives import Objective
     from engine.strategies.base import Context
     from engine.supernets._inner import Inner
-    from engine.supernets.nets.scoring import Judge
 
-    judge = Judge(learner, data, 512)
     context = Context(
         space=space, objectives=(Objective(),), limits={}, budget=Budget(), parallelism=1, seed=seed, max_fidelity=1
     )
@@ -129,6 +144,25 @@ def main(argv: list[str]) -> list[dict[str, Any]]:
         print(f"{method:12} {mean:14.2f} {np.nanmean(alike):13.2f} {np.nanmean(difference):+11.2f}  {each}")
     constant = paired("333333")
     print(f"{'all conv3x3':12} {constant['accuracy']:14.2f} {constant['random']:13.2f}")
+    ranked = {method: [r["scores"] for r in runs if r["scores"]] for method, runs in found.items()}
+    if any(ranked.values()):
+        print_ranks({method: scores for method, scores in ranked.items() if scores})
     if args.json:
         args.json.write_text(json.dumps(out, indent=1))
     return out
+
+
+def print_ranks(found: Mapping[str, list[dict[str, float]]]) -> None:
+    """How inherited accuracy ranks the drawn cells, beside their multiply-adds."""
+    accuracy, macs = table()
+    cells = list(next(iter(found.values()))[0])
+    truth, cost = (np.array([of[c] for c in cells]) for of in (accuracy, macs))
+    larger = cost >= np.median(cost)
+    rows = [ranks("multiply-adds", [cost], truth, larger)]
+    rows += [ranks(m, [np.array([s[c] for c in cells]) for s in each], truth, larger) for m, each in found.items()]
+    print(f"\n{len(cells)} cells: Spearman, all (each seed) / larger half (each seed) / Kendall / top 5")
+    for r in rows:
+        each, half = (" ".join(f"{v:.2f}" for v in r[k]) for k in ("each", "half_each"))
+        print(
+            f"{r['name']:14} {r['spearman']:.3f} ({each})  {r['half']:.3f} ({half})  {r['kendall']:.3f}  {r['top5']:.2f}"
+        )
