@@ -1,6 +1,6 @@
 """How far inherited accuracy ranks networks: SPOS and FairNAS on NAS-Bench-201's cells over Fashion-MNIST.
 
-    python -m benchmarks shared_ranks [-- --epochs 60,120 --seeds 3 --architectures 40]      # about an hour, two cores
+    python -m benchmarks shared_ranks [-- --shared spos:60,fairnas:12 --seeds 3]             # about an hour, two cores
 
 Fashion-MNIST at 14x14, 5,000 training and 2,500 validation images; cells of NAS-Bench-201 with 8 channels and three
 cells a stage. The truth of each of the architectures (drawn uniformly among the cells with a path) is the mean accuracy
@@ -69,8 +69,9 @@ def work(piece: Mapping[str, Any]) -> Any:
 def main(argv: list[str]) -> list[dict[str, Any]]:
     """Runs what is missing and prints the table."""
     parser = argparse.ArgumentParser(prog="benchmarks shared_ranks", description=__doc__.partition("\n")[0])
-    parser.add_argument("--methods", default="spos,fairnas")
-    parser.add_argument("--epochs", default="60,120", help="of the supernet, several separated by commas")
+    parser.add_argument(
+        "--shared", default="spos:60,spos:120,fairnas:24", help="method:epochs of supernets; FairNAS takes 5 paths a step"
+    )
     parser.add_argument("--alone", type=int, default=12, help="epochs of a network by itself")
     parser.add_argument("--twice", type=int, default=20, help="architectures that are trained by themselves twice")
     parser.add_argument("--seeds", type=int, default=3)
@@ -86,11 +87,11 @@ def main(argv: list[str]) -> list[dict[str, Any]]:
         for s, some in ((0, cells), (1, cells[: args.twice]))
         for c in some
     ]
+    asked = [(m, int(e)) for m, e in (word.split(":") for word in args.shared.split(","))]
     shared = [
         {"kind": "shared", "method": m, "options": {**args.options, "epochs": e}, "seed": s, "cells": cells,
          "space": SPACE}
-        for e in map(int, args.epochs.split(","))
-        for m in args.methods.split(",")
+        for m, e in asked
         for s in range(args.seeds)
     ]  # fmt: skip
     truth: dict[int, dict[str, float]] = {0: {}, 1: {}}
