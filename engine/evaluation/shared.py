@@ -215,7 +215,7 @@ class Shared:
             space=self.session.space, options=options, device=choose_device(), setting=setting, seed=work.seed,
             epochs=int(work.extra.get("epochs", options.epochs)), samples=self.session.spec.sizes["train"],
             label_smoothing=config.training.label_smoothing, latency_ms=latency_of(work.extra.get("latency_ms") or ()),
-            run=int(work.extra.get("run", 1)),
+            run=int(work.extra.get("run", 1)), limits=config.limits,
         )  # fmt: skip
 
     def _data(self, setting: Setting) -> Any:

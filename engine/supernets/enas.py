@@ -53,7 +53,12 @@ class Enas(SupernetMethod):
     a step of the weights, and the published rate of 0.00035 rises as there are fewer. The average begins with the
     first reward, not with zero, and forgets faster (published: 0.99), for the same reason. The entropy is a bonus with
     a gradient of its own, not a part of the reward. Logits have no temperature. Macro spaces get no penalty for many
-    skip connections. SGD has no Nesterov step and one cosine, no restarts.
+    skip connections. SGD has no Nesterov step and one cosine, no restarts. The paper has no limits on exact costs; here
+    they hold for all that is trained, measured and derived: what the controller writes beyond them is changed, a random
+    decision at a time and never away from the limits, until it is within. What the controller *learns* from stays as it
+    wrote it, since REINFORCE is about its own choices: a network beyond a limit is not run there and gets
+    limit / cost - 1, below every accuracy, so that it comes to write networks within. Where none within the limits is
+    found, the supernet fails before its first step and names the nearest.
     """
 
     name = "enas"

@@ -7,7 +7,9 @@ A row has, besides "epoch" (from 1), "train_loss", "accuracy", "samples_per_s" a
 - "skips": share of skip connections in it, where there are any in the space;
 - "eigenvalue": dominant eigenvalue of the held-out loss's Hessian in the architecture parameters, where it is watched;
 - "held_loss": mean loss of the batches that the architecture parameters are trained on;
-- "reward": mean accuracy of the networks that a controller learned from, on batches of the held half (ENAS);
+- "reward": mean accuracy of the networks that a controller learned from, on batches of the held half; of those within
+  the limits (ENAS);
+- "within": share of these networks that were within the limits, where the search has any (ENAS);
 - "entropy": of its choices, as a share of that of equal chances (ENAS);
 - "subnet_loss": mean loss of the smaller subnets on what the largest network answers (Once-for-All);
 - "temperature": of relaxed samples in this epoch (GDAS, FBNet);

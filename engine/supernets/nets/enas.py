@@ -15,6 +15,7 @@ from engine.strategies._controllers.net import Learner as Controller
 from engine.strategies._controllers.net import reinforce
 from engine.strategies._controllers.neural import learning_rate
 from engine.strategies._controllers.sequences import Draft, Grammar, entropy
+from engine.supernets._drawn import overrun, within
 from engine.supernets.epochs import rounded
 from engine.supernets.nets.learner import At, Batch, Setup
 from engine.supernets.nets.paths import PathLearner, drawn
@@ -23,7 +24,7 @@ from engine.supernets.nets.scoring import glance
 #: networks from which the probabilities of an epoch are read, where decisions hang on others
 SHOWN = 64
 #: purposes of draws, see `Learner.rng`
-_PATHS, _CONTROLLER, _DERIVED, _VIEWS = 3, 4, 5, 6
+_PATHS, _CONTROLLER, _DERIVED, _VIEWS, _WITHIN = 3, 4, 5, 6, 7
 
 
 class EnasLearner(PathLearner):
@@ -33,6 +34,10 @@ class EnasLearner(PathLearner):
         controller: LSTM and its Adam.
         baseline: moving average of the rewards, None before the first.
         updates: of the controller so far.
+        anyway: a network within the limits, for when none is near to what the controller writes.
+
+    Raises:
+        CannotBuild: nothing within the limits was found.
     """
 
     halves: ClassVar[bool] = True
@@ -49,6 +54,8 @@ class EnasLearner(PathLearner):
         self.baseline: float | None = None
         self.updates = 0
         self._epoch: tuple[tuple[int, int], list[Architecture]] | None = None
+        rng = self.rng(0, _WITHIN)
+        self.anyway = within(self.space, setup.limits, drawn(self.space, rng), rng)
 
     # -- the weights --------------------------------------------------------------------------
     def step(self, at: At, train: Batch, held: Batch | None) -> dict[str, Tensor]:
@@ -70,13 +77,18 @@ class EnasLearner(PathLearner):
         return int(self.options.controller_steps or self.steps)
 
     def held_step(self, at: At, held: Batch) -> dict[str, Tensor]:
-        """REINFORCE with the accuracy on this batch, compared with what was usual."""
+        """REINFORCE with the reward on this batch, compared with what was usual."""
         drafts = self.controller.drafts(self.rng(at.step, _CONTROLLER), self.options.samples, 1.0)
         rewards = [self.reward(d.architecture, held) for d in drafts]
         reinforce(self.controller, [d.steps for d in drafts], self.advantages(rewards), self.options.entropy)
         self.updates += 1
         open_ = [entropy(p) for d in drafts for p in d.probabilities if len(p) > 1]
-        return {"reward": torch.tensor(np.mean(rewards)), "entropy": torch.tensor(np.mean(open_) if open_ else 0.0)}
+        out = {"entropy": torch.tensor(np.mean(open_) if open_ else 0.0)}
+        if self.setup.limits:
+            out["within"] = torch.tensor(np.mean([r >= 0 for r in rewards]))
+        if measured := [r for r in rewards if r >= 0]:
+            out["reward"] = torch.tensor(np.mean(measured))
+        return out
 
     def advantages(self, rewards: Sequence[float]) -> list[float]:
         """Each reward minus the moving average of those before, which then takes it in; the first is its own."""
@@ -88,16 +100,31 @@ class EnasLearner(PathLearner):
         return out
 
     def reward(self, architecture: Architecture, batch: Batch) -> float:
-        """Accuracy on a batch under the shared weights, normalized by that batch; 0 for what cannot be built."""
+        """Accuracy on a batch under the shared weights, normalized by that batch; 0 for what cannot be built.
+
+        What is beyond a limit is not run. It gets limit / cost - 1 of the limit that it exceeds most: less than any
+        network within the limits, and the less the farther it is off, so that the controller finds its way there.
+        """
         try:
+            if over := overrun(self.space, self.setup.limits, architecture):
+                return 1 / (1 + over) - 1
             return float(glance(self, architecture, *batch))
         except CannotBuild:
             return 0.0
 
     # -- asked --------------------------------------------------------------------------------
     def paths(self, n: int, rng: np.random.Generator) -> list[Architecture]:
-        """Networks of the controller; one of the prior in the place of each that cannot be built."""
-        return [a if self._builds(a) else drawn(self.space, rng) for a in self._written(n, rng)]
+        """Networks of the controller; one of the prior in the place of each that cannot be built.
+
+        What is beyond a limit is changed until it is within.
+        """
+        return [self._within(a if self._builds(a) else drawn(self.space, rng), rng) for a in self._written(n, rng)]
+
+    def _within(self, architecture: Architecture, rng: np.random.Generator) -> Architecture:
+        try:
+            return within(self.space, self.setup.limits, architecture, rng)
+        except CannotBuild:
+            return self.anyway
 
     def _written(self, n: int, rng: np.random.Generator) -> list[Architecture]:
         return [d.architecture for d in self.controller.drafts(rng, n, 1.0)]

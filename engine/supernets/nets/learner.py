@@ -34,6 +34,7 @@ class Setup:
         seed: of weights and of every draw.
         epochs: it will be trained for (`SupernetMethod.supernet_epochs`).
         run: which of the search's supernets it is, from 1.
+        limits: on exact costs, of the search; no network beyond them is trained alone.
         samples: of the training split.
         label_smoothing: of the search's recipe.
         latency_ms: {table: {option as text: milliseconds}}, of what `measure` measured on a worker's device, and
@@ -50,6 +51,7 @@ class Setup:
     label_smoothing: float = 0.0
     latency_ms: Latency = field(default_factory=dict)
     run: int = 1
+    limits: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

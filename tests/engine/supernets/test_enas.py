@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,16 +15,18 @@ from engine.errors import CannotBuild
 from engine.strategies._controllers.net import Learner as Controller
 from engine.strategies._controllers.net import reinforce
 from engine.strategies._controllers.sequences import Grammar
+from engine.supernets._drawn import within
 from engine.supernets.nets.enas import EnasLearner
 from engine.supernets.nets.learner import At
-from tests.engine.supernets.small import data_of, never, quiet, space_of, trainer_of
+from engine.supernets.nets.training import SupernetTrainer
+from tests.engine.supernets.small import RECIPE, data_of, never, quiet, setup_of, space_of, trainer_of
 
 
-def enas(space: str = "cell", **options) -> EnasLearner:
+def enas(space: str = "cell", limits: Mapping[str, float] | None = None, **options) -> EnasLearner:
     """A learner whose training has told it of the held half."""
-    trainer = trainer_of("enas", space, **options)
-    assert isinstance(trainer.learner, EnasLearner)
-    return trainer.learner
+    learner = EnasLearner(replace(setup_of("enas", space, **options), limits=limits or {}))
+    SupernetTrainer(learner, data_of(space), RECIPE, {})
+    return learner
 
 
 def batch_of(space: str = "cell") -> tuple[torch.Tensor, torch.Tensor]:
@@ -175,3 +179,86 @@ def test_every_kind_of_space_is_one_process_of_decisions(space: str) -> None:
     assert derived and all(bound.validate(a.choices) == a for a in derived)
     open_ = {d.name for d in bound.all_decisions() if len(d.options) > 1}
     assert set(trainer.progress.rows[0]["tables"]) <= open_ and trainer.progress.rows[0]["tables"]
+
+
+# -- limits ----------------------------------------------------------------------------------------
+def macs(architecture: Architecture) -> float:
+    return float(space_of("cell").costs(architecture).n_macs)
+
+
+def tight(share: float) -> dict[str, float]:
+    """A limit within which about this share of the prior is."""
+    drawn = [macs(space_of("cell").sample(np.random.default_rng(i))) for i in range(100)]
+    return {"n_macs": float(np.quantile(drawn, share))}
+
+
+def costly(learner: EnasLearner) -> EnasLearner:
+    """Its controller writes hardly anything but the dearest operation."""
+    learner.controller.net.squash = None
+    with torch.no_grad():
+        for first, d in zip(learner.grammar.first, learner.grammar.decisions, strict=True):
+            learner.controller.net.head.bias[int(first) + d.options.index("nor_conv_3x3")] = 9.0
+    return learner
+
+
+def test_what_is_trained_measured_and_derived_is_within_the_limits() -> None:
+    """Whatever the controller writes; what it wrote is kept where nothing stands against it."""
+    limits = tight(0.4)
+    learner = costly(enas(limits=limits))
+    written = learner._written(20, np.random.default_rng(0))
+    assert min(map(macs, written)) > limits["n_macs"]
+    trained = [learner._path(At(0, step, 0.1)) for step in range(learner.steps)]
+    for found in (learner.paths(20, np.random.default_rng(0)), learner.derived(), trained):
+        assert found and max(map(macs, found)) <= limits["n_macs"]
+        assert np.mean([o == "nor_conv_3x3" for a in found for o in a.choices.values()]) > 0.05, "near to what it wrote"
+    free = costly(enas())
+    assert free.paths(20, np.random.default_rng(0)) == free._written(20, np.random.default_rng(0)) == written
+
+
+def test_a_network_beyond_the_limits_earns_less_than_any_within_and_is_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By hand: limit / cost - 1 of the limit that is exceeded most."""
+    space = space_of("cell")
+    dear = space.validate({d.name: "nor_conv_3x3" for d in space.all_decisions()})
+    costs = space.costs(dear).as_metrics()
+    learner = enas(limits={"n_macs": costs["n_macs"] / 2, "n_params": costs["n_params"] / 4})
+    cheap = space.validate({d.name: "skip_connect" for d in space.all_decisions()})
+    assert learner.reward(cheap, batch_of()) >= 0
+    monkeypatch.setattr("engine.supernets.nets.enas.glance", lambda *args: pytest.fail("it was run"))
+    assert learner.reward(dear, batch_of()) == pytest.approx(0.25 - 1)
+    dearer = enas(limits={"n_macs": costs["n_macs"] / 3})
+    assert dearer.reward(dear, batch_of()) == pytest.approx(1 / 3 - 1)
+
+
+def test_the_controller_comes_to_write_within_the_limits() -> None:
+    """From what its networks earn; the row says what share was within and what those scored."""
+    limits = tight(0.05)
+    learner = enas(limits=limits, controller_rate=0.02, samples=4)
+
+    def share() -> float:
+        return float(np.mean([macs(a) <= limits["n_macs"] for a in learner._written(100, np.random.default_rng(1))]))
+
+    before = share()
+    rows = [learner.held_step(At(0, step, 0.0), batch_of()) for step in range(100)]
+    assert before < 0.15 and share() > 0.6
+    assert all("reward" in row or not row["within"] for row in rows) and rows[-1]["within"] > 0
+    assert all(0 <= float(row["reward"]) <= 1 for row in rows if "reward" in row)
+    assert "within" not in enas().held_step(At(0, 0, 0.0), batch_of())
+
+
+def test_limits_that_nothing_is_within_are_said_before_the_first_step() -> None:
+    """With what is nearest."""
+    least = macs(space_of("cell").validate({d.name: "none" for d in space_of("cell").all_decisions()}))
+    with pytest.raises(CannotBuild, match=rf"no network within the limits.*n_macs at most 9, this one {least:,.0f}"):
+        enas(limits={"n_macs": 9.0})
+    only = enas(limits={"n_macs": least})
+    assert {macs(a) for a in only.derived()} == {least}
+
+
+def test_a_space_of_one_network_is_within_or_is_not() -> None:
+    """There is nothing to change."""
+    space = space_of("cell").restrict({d.name: ["nor_conv_3x3"] for d in space_of("cell").all_decisions()})
+    rng = np.random.default_rng(0)
+    only = space.sample(rng)
+    assert within(space, {"n_macs": macs(only)}, only, rng) == only
+    with pytest.raises(CannotBuild, match="within the limits"):
+        within(space, {"n_macs": macs(only) - 1}, only, rng)

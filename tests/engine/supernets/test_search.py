@@ -10,7 +10,7 @@ import pytest
 from safetensors import safe_open
 
 from engine import catalog, loop
-from engine.conductor import Action, Conductor, Launch, Start, entry_from_json
+from engine.conductor import Action, Conductor, Launch, PieceDone, Start, entry_from_json
 from engine.data import registry
 from engine.errors import StrategyFailed
 from engine.evaluation.base import Report
@@ -94,6 +94,21 @@ def test_a_loss_that_is_not_finite_fails_the_search_and_says_when(made_up) -> No
     )
     with pytest.raises(StrategyFailed, match=r"the supernet: the supernet's loss is not finite in epoch \d+"):
         loop.run(config, data=spec_of("cell"), final=False)
+
+
+def test_limits_of_the_search_reach_the_controller(made_up) -> None:
+    """Nothing beyond them is derived in any epoch; limits that nothing is within fail before the first of them."""
+    made_up("cell")
+    limit = 40_000.0
+    config = config_of("enas", budget={"trials": 2, "epochs": 1}, limits={"n_macs": limit})
+    result = loop.run(config, data=spec_of("cell"), final=False)
+    space = result.conductor.context.space
+    (rows,) = (e.report.rows for e in result.log if isinstance(e, PieceDone) and e.report.rows[0].get("epoch"))
+    derived = [c for row in rows for c in (row["derived"], *row.get("choices", ()))]
+    assert len(derived) > 2 and all(space.costs(space.validate(c)).n_macs <= limit for c in derived)
+    assert all(0 <= row["within"] <= 1 for row in rows)
+    with pytest.raises(StrategyFailed, match=r"the supernet: no network within the limits was found, .*at most 9, "):
+        loop.run(config.model_copy(update={"limits": {"n_macs": 9.0}}), data=spec_of("cell"), final=False)
 
 
 def test_a_recipe_for_trials_does_not_touch_the_supernet(made_up) -> None:
