@@ -164,5 +164,6 @@ def print_ranks(found: Mapping[str, list[dict[str, float]]]) -> None:
     for r in rows:
         each, half = (" ".join(f"{v:.2f}" for v in r[k]) for k in ("each", "half_each"))
         print(
-            f"{r['name']:14} {r['spearman']:.3f} ({each})  {r['half']:.3f} ({half})  {r['kendall']:.3f}  {r['top5']:.2f}"
+            f"{r['name']:14} {r['spearman']:.3f} ({each})  {r['half']:.3f} ({half})  {r['kendall']:.3f}  "
+            f"{r['top5']:.2f}"
         )

@@ -1,4 +1,4 @@
-"""Every weight-sharing method on a GPU: it learns there, and a training that was interrupted goes on to the same bits."""
+"""Every weight-sharing method on a GPU: it learns there, and an interrupted training goes on to the same bits."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def trainer_on_gpu(method: str, space: str) -> Callable[[], SupernetTrainer]:
 
 @pytest.mark.parametrize(("method", "space"), PAIRS)
 def test_interrupted_at_every_step_equals_uninterrupted(method: str, space: str, tmp_path: Path) -> None:
-    """On the GPU as on the CPU: weights, parameters, optimizers and rows agree bit for bit; its subnets can be scored."""
+    """On the GPU as on the CPU: weights, parameters, optimizers and rows agree bit for bit; subnets can be scored."""
     with repeatable(GPU, 1):
         fresh = trainer_on_gpu(method, space)
         whole = fresh()
