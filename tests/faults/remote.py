@@ -136,6 +136,27 @@ def look(search: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def supernet(search: int) -> dict[str, Any]:
+    """The only supernet of a search: its stored epochs, and how many of them its official checkpoint holds.
+
+    {"job", "state", "worker", "epochs": [number], "saved"}; "saved" is 0 where there is no checkpoint.
+    """
+    from django.core.files.storage import default_storage
+    from safetensors import safe_open
+
+    from searches.models import Job
+
+    job = Job.objects.get(search_id=search, kind=Job.Kind.SUPERNET)
+    saved = 0
+    if job.checkpoint:
+        with safe_open(default_storage.path(job.checkpoint), framework="numpy") as file:
+            saved = json.loads(file.metadata()["nasweb"])["progress"]["epoch"]
+    return {
+        "job": job.pk, "state": job.state, "worker": job.worker, "saved": saved,
+        "epochs": list(job.epochs.order_by("epoch").values_list("epoch", flat=True)),
+    }  # fmt: skip
+
+
 def race(seeds: int, budget: int) -> int:
     """Starts a race of two strategies on a synthetic problem."""
     from searches.services import racing
