@@ -32,8 +32,8 @@ class GradientOptions(SupernetOptions):
         "and hand over what was derived before.",
     )  # fmt: skip
     max_skips: int | None = Field(
-        None, ge=0, le=1000, description="Skip connections that a derived normal cell may have (P-DARTS, DARTS+: 2); "
-        "empty = any number.",
+        None, ge=0, le=1000, description="Skip connections that a derived normal cell may have (P-DARTS: 2); empty "
+        "= any number.",
     )  # fmt: skip
 
     def rate(self, steps: int) -> float:

@@ -43,23 +43,24 @@ class DrNasOptions(GradientOptions):
 class DrNas(SupernetMethod):
     """Draws the weights of an edge's operations from Dir(beta), and learns beta by the pathwise gradient.
 
-    Section 2.2. The mixing weights theta of an edge are random, theta ~ Dir(beta) with beta = elu(alpha) + 1, and
+    The mixing weights theta of an edge are random, theta ~ Dir(beta) with beta = elu(alpha) + 1, and
     E[L_val] is minimized over beta with the pathwise derivative of the sample (torch's `rsample`); a distance between
     beta and the anchor 1, the uniform distribution over the simplex, is added with weight lambda, so that samples
     neither crowd in the corners nor around the middle. Every pass has a sample of its own, for all cells
-    of a kind. The option with the largest mean beta / sum beta is derived. Section 2.4 and 4.1, progressive learning:
-    the first stage has 1 / K of the channels and all operations; then the weakest operations of each edge are dropped
-    and the channels widened (K = 6 to 4 and 7 to 4 operations on CIFAR-10, 4 to 2 and 5 to 3 on NAS-Bench-201). Widened
-    weights are copied in the way of Net2Net (Chen, Goodfellow & Shlens 2016), with their momentum; alphas and their
-    optimizer go on. Alphas stay as they are for the first 10 of each stage's 25 epochs.
+    of a kind. The option with the largest mean beta / sum beta is derived. Progressive learning: the first stage has
+    1 / K of the channels and all operations; then the weakest operations of each edge are dropped and the channels
+    widened (K = 6 to 4 and 7 to 4 operations on CIFAR-10, 4 to 2 and 5 to 3 on NAS-Bench-201). Widened weights are
+    copied in the way of Net2Net (Chen, Goodfellow & Shlens 2016), with their momentum; alphas and their optimizer go
+    on. Alphas stay as they are for the first 10 epochs of each stage, which has 25 (50 on NAS-Bench-201).
 
-    The published code has the l2 distance as a weight decay of alpha, which is its gradient near alpha = 0; here it is
-    lambda / 2 times the squared distance of beta from 1. It drops operations by softmax(alpha), here by the mean of
-    the distribution: the same order.
+    The published code has the l2 distance as a weight decay of alpha, 1e-3: its gradient where alpha >= 0, and near it
+    below; here it is lambda / 2 times the squared distance of beta from 1. With kl, it has no weight decay, as here.
+    It drops operations by alpha, here by the mean of the distribution: the same order.
 
-    **Deviations.** 50 epochs in all and a learning rate of 0.025, not 0.1, for small data. Progressive stages are an
-    option and off: they save memory, which small networks have enough of. In the second stage 3/5 of the operations
-    stay, rounded, at least 2.
+    **Deviations.** 50 epochs in all, as published for the cells of DARTS; NAS-Bench-201 has 100 there. A learning rate
+    of 0.025, as published for NAS-Bench-201; the cells of DARTS have 0.1, and alphas 6e-4 instead of 3e-4. Progressive
+    stages are an option and off: they save memory, which small networks have enough of. In the second stage 3/5 of the
+    operations stay, rounded, at least 2. `frozen` is a share of a stage, 10 of 25, whatever its length.
     """
 
     name = "drnas"

@@ -25,10 +25,11 @@ class Options(SearchedOptions):
 class FairNas(SupernetMethod):
     """Strict fairness: each step trains m paths in which every option occurs once, then the weights change once.
 
-    Section 3: with uniform single paths, options are trained equally often in expectation only; the difference between
-    two of them grows with the square root of the steps, and rankings follow who was trained more. Algorithm 1: for each
-    batch, a permutation of the m options of every layer is drawn, the k-th path takes the k-th of each, and the
-    gradients of the m paths on that batch are added up before one update.
+    With uniform single paths, options are trained equally often in expectation only ("expectation fairness"); the
+    difference between two of them grows with the square root of the steps, and rankings follow who was trained more.
+    Strict fairness, Algorithm 1: for each batch, a permutation of the m options of every layer is drawn (uniformly,
+    without putting back), the k-th path takes the k-th of each, and the gradients of the m paths on that batch are
+    added up before one update.
 
     Deviations: where decisions have differently many options, or exist only under others, the paper says nothing; the
     nearest fair scheme is used (see `nets.paths.FairLearner`): least trained options first. The search is any ask/tell

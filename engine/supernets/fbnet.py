@@ -38,17 +38,19 @@ class FbnetOptions(HardwareOptions):
 class Fbnet(SupernetMethod):
     """Weighs all options of each block by a Gumbel softmax, and lets the temperature fall.
 
-    Section 3.3: P(b_l = b_l,i) = softmax(theta_l)_i; a block gives sum_i m_l,i b_l,i(x), m_l,i the Gumbel softmax
-    exp((theta_l,i + g_l,i) / tau) / sum. Section 3.2: loss = cross-entropy times alpha log(LAT)^beta, LAT the sum over
-    a table of measured operations, in the supernet weighed by the same m. Section 4: alpha = 0.2, beta = 0.6; tau
-    begins at 5 and falls by the factor 0.956 an epoch; theta begins to learn after 10 of 90 epochs, by Adam with rate
-    0.01 and decay 5e-4. As in the paper networks are drawn from P; the most probable one (the strongest option of each
-    block) comes first here, then `samples` drawn ones.
+    The search algorithm: P(b_l = b_l,i) = softmax(theta_l)_i; a block gives sum_i m_l,i b_l,i(x), m_l,i the Gumbel
+    softmax exp((theta_l,i + g_l,i) / tau) / sum. The latency-aware loss: cross-entropy times alpha log(LAT)^beta, LAT
+    the sum over a table of measured operations, in the supernet weighed by the same m. On ImageNet alpha = 0.2,
+    beta = 0.6; tau begins at 5 and falls by the factor exp(-0.045) = 0.956 an epoch; theta begins to learn after 10 of
+    90 epochs, by Adam with rate 0.01 and decay 5e-4. As in the paper networks are drawn from P; the most probable one
+    (the strongest option of each block) comes first here, then `samples` drawn ones.
 
     **Deviations.** The two parts of the training split are halves and take turns step by step; the paper trains weights
-    on 80 % and then theta on 20 % of it each epoch. LAT is in microseconds (the paper does not say), at least e, so
+    on 80 % and then theta on 20 % of it each epoch. Weights descend the cross-entropy alone: the paper's loss has the
+    latency's factor for them, too, which does no more than scale their gradient. LAT is in microseconds, at least e, so
     that the logarithm is at least 1. The factor 0.956 and the 10 epochs scale with the number of epochs: the
-    temperature ends where it ended after 90. Norms have no scale and shift, as for all methods that weigh options.
+    temperature ends where it ended after 90. Weights have a rate of 0.025 and a decay of 3e-4, not 0.1 and 1e-4; Adam's
+    betas are those of DARTS. Norms have no scale and shift, as for all methods that weigh options.
     """
 
     name = "fbnet"

@@ -27,11 +27,12 @@ class GdasOptions(GradientOptions):
 class Gdas(SupernetMethod):
     """Trains one drawn network a step and learns which to draw from the gradient that its own gates receive.
 
-    Section 3.2. For an edge with logits A over its options: o = -log(-log(u)), u uniform (equation 3); the soft sample
-    h~ = softmax((log softmax(A) + o) / tau) (equation 4) and the hard one h = one_hot(argmax h~). Forward, the edge
-    gives h_k times the drawn option's output and nothing else is computed; backward, h is replaced by h~. All cells of
-    a kind share A and the sample. Weights and A are trained in turn on the two halves (Algorithm 1), each pass with a
-    sample of its own. The strongest option of each edge is derived.
+    For an edge with logits A over its options, the draw of equation 3 is written as a Gumbel-Max (equation 5):
+    o = -log(-log(u)), u uniform; the soft sample h~ = softmax((log softmax(A) + o) / tau) and the hard one
+    h = one_hot(argmax h~). Forward, the edge gives h_k times the drawn option's output and nothing else is computed;
+    backward, h is replaced by h~. All cells of a kind share A and the sample. Weights and A are trained in turn on the
+    two halves, each pass with a sample of its own; tau falls linearly, in the published scripts from 10 to 0.1. The
+    strongest option of each edge is derived.
 
     Gradient of options that were not drawn. In the paper only the drawn option's path is followed back ("we only
     back-propagate the gradient generated at the argmax"): dL/dA comes from dL/dh_k alone, and reaches the other
@@ -39,9 +40,10 @@ class Gdas(SupernetMethod):
     forward value is 0, to the sum of feature maps as plain numbers; each so receives the sum of the edge's output
     gradient, as though its operation gave ones everywhere. Here it is the paper's: only the drawn gate has a gradient.
 
-    **Deviations.** 50 epochs by default, not 240 (section 4.2), as for the other methods here. Weights that were not
-    drawn keep their momentum and do not decay, where the published code's SGD goes on moving them. Reduction cells are
-    what the space has, searched or fixed.
+    **Deviations.** 50 epochs in batches of 64 by default, as for the other methods here, where the published
+    configuration has 250 in batches of 256, Nesterov's momentum and a decay of 5e-4. Weights that were not drawn keep
+    their momentum and do not decay, where the published code's SGD goes on moving them. Reduction cells are what the
+    space has, searched or fixed.
     """
 
     name = "gdas"

@@ -23,9 +23,10 @@ def limited(
 ) -> Architecture:
     """What the strongest options make with at most `most` skip connections.
 
-    Chen et al. 2019 (P-DARTS), section 3.3 (their M = 2, in the normal cell), and Liang et al. 2019 (DARTS+): while
-    there are too many, the weakest skip connection that was derived is taken away and the architecture derived anew,
-    so that another edge may come in where edges compete.
+    Chen et al. 2019 (P-DARTS; their M = 2, in the normal cell): while there are too many, the weakest skip connection
+    that was derived is taken away and the architecture derived anew, so that another edge may come in where edges
+    compete. One at a time, as in the published code, where the paper keeps the M strongest, takes away all others and
+    repeats that.
 
     Args:
         space: gives the mixture.

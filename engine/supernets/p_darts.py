@@ -37,22 +37,24 @@ class PDartsOptions(GradientOptions):
 class PDarts(SupernetMethod):
     """DARTS in three stages that close the depth gap between the search network and the final one.
 
-    Section 3.2, search space approximation: the network grows (5, 11, 17 cells for a final 20) while each edge keeps
-    fewer operations (8, 5, 3), those with the largest softmax(alpha); weights and alphas begin anew in each stage.
-    Section 3.3, search space regularization: dropout behind each skip connection, which decays within a stage (from
-    0.0, 0.4, 0.7 in the three stages on CIFAR-10), and at most M = 2 skip connections in the final normal cell: the
-    weakest beyond are taken away and the cell is derived anew (`engine.supernets.limits`). Section 4.1.1: each stage
-    has 25 epochs, alphas stay as they are for the first 10; Adam with 6e-4, betas (0.5, 0.999), weight decay 1e-3;
-    each stage has a cosine of its own.
+    Search space approximation: the network grows (5, 11, 17 cells for a final 20) while each edge keeps fewer
+    operations (8, 5, 3), those with the largest softmax(alpha); weights and alphas begin anew in each stage. Search
+    space regularization: dropout behind each skip connection, which decays within a stage (from 0.0, 0.4, 0.7 in the
+    three stages on CIFAR-10), and at most M = 2 skip connections in the final normal cell: the weakest beyond are
+    taken away and the cell is derived anew (`engine.supernets.limits`). Each stage has 25 epochs, alphas stay as they
+    are for the first 10; Adam with 6e-4, betas (0.5, 0.999), weight decay 1e-3; each stage has a cosine of its own,
+    from 0.025 to 0.
 
     The published code says how dropout decays: linearly towards 0 over a stage's epochs while alphas stay, then from
     the full rate by exp(-0.2) an epoch, which is exp(-3) over its 15 epochs; here it is exp(-3) over however many
-    there are. It spares skip connections of stride 2, which have weights; the paper says "each", as it is here.
+    there are. It spares skip connections of stride 2, which have weights; the paper says "each", as it is here. Its
+    README begins the first stage with 0.1, the paper with 0.0, as here.
 
     **Deviations.** Depths are the paper's shares of the final network's, 0.25, 0.55 and 0.85 of the space's `layers`
     (`darts`) or `cells` (`nasbench201`: per stage of the network), at least what the space allows; where a space
     decides the depth itself, all stages have all of it. Operations kept are 5/8 and 3/8 of those there were, rounded,
-    at least 2. Batches of 64, not 96. With fewer than three epochs there are as many stages as epochs.
+    at least 2. Batches of 64, not 96. Gradients of alphas are not clipped (the published code: at 5). With fewer than
+    three epochs there are as many stages as epochs.
     """
 
     name = "p_darts"

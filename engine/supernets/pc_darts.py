@@ -32,17 +32,20 @@ class PcDartsOptions(GradientOptions):
 class PcDarts(SupernetMethod):
     """DARTS on the first 1 / K of the channels of each edge, with normalized edges.
 
-    Section 3.2, equation 2: an edge sends a masked part S of its input through the weighted operations and hands the
-    rest on as it is; both are joined, and the channels shuffled, so that later edges see others first. Section 3.3,
-    equation 3: node j is the sum over its edges of softmax(beta)_ij times the edge's output, so that what a random
-    part of the channels says of an edge is steadied by a parameter that all passes share. An option counts
-    softmax(alpha) x softmax(beta) when an architecture is derived. Section 4.2: alpha stays as it is for the first 15
-    of 50 epochs; Adam with 6e-4, betas (0.5, 0.999) and weight decay 1e-3.
+    Partial channel connections: an edge sends a masked part S of its input, 1 / K of the channels, through the
+    weighted operations and hands the rest on as it is; both are joined, and the channels shuffled, so that later edges
+    see others first. Edge normalization: node j is the sum over its edges of softmax(beta)_ij times the edge's output,
+    so that what a part of the channels says of an edge is steadied by a parameter that all passes share. An option
+    counts softmax(alpha) x softmax(beta) when an architecture is derived. On CIFAR-10, K = 4; alpha and beta stay as
+    they are for the first 15 of 50 epochs; Adam with 6e-4, betas (0.5, 0.999) and weight decay 1e-3.
+
+    The method's S is random; its experiments, as here, take the first channels instead and shuffle to make up for it.
+    Of an edge that halves the image, the channels that pass by are halved by max pooling, as in the published code.
 
     **Deviations.** Batches of 64 and a learning rate of 0.025 instead of 256 and 0.1: the same ratio, for data of
-    thousands of images. S is the first channels, as in the published code, where the paper samples them. Where all
-    edges of a cell stay, as in NAS-Bench-201's, beta weighs them in the supernet and decides nothing when the
-    operations are derived.
+    thousands of images. Channels are shuffled behind each edge, as in the published code; the paper says behind each
+    node. Where all edges of a cell stay, as in NAS-Bench-201's, beta weighs them in the supernet and decides nothing
+    when the operations are derived.
     """
 
     name = "pc_darts"

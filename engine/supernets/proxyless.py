@@ -33,20 +33,26 @@ class ProxylessOptions(HardwareOptions):
 class Proxyless(SupernetMethod):
     """Trains one drawn path a step and, in turn, the odds of two; memory never holds more.
 
-    Section 3.2: a block gives what one of its N options gives, drawn by p = softmax(alpha): binary gates g. A weight
-    step draws a path and descends on it. Section 3.2.1: in an architecture step the weights stay and dL/dalpha_i is
-    estimated by sum_j dL/dg_j p_j (1[i = j] - p_i). So that not all N outputs must be held, two options are drawn by p
-    and the others left out as if they did not exist: p is the softmax over the two, and one of them is the active path,
-    drawn by that p. After the step both alphas are shifted alike, so that exp(alpha_a) + exp(alpha_b) is what it was:
-    one path is enhanced, one attenuated, all others keep their probability. Section 3.3.1: E[latency] is the sum over
-    blocks and options of p_j F(o_j), F measured; loss = cross-entropy + lambda_1 |w|^2 + lambda_2 E[latency]. The
-    strongest option of each block is derived.
+    Section 3.2: a block gives what one of its N options gives, drawn by p = softmax(alpha): binary gates g (equation
+    2). Section 3.2.1: a weight step draws a path and descends on it; in an architecture step the weights stay and
+    dL/dalpha_i is estimated by sum_j dL/dg_j p_j (1[i = j] - p_i) (equation 4). So that not all N outputs must be held,
+    two options are drawn by p and the others left out as if they did not exist: p is the softmax over the two, and one
+    of them is the active path, drawn by that p. After the step both alphas are shifted alike, so that exp(alpha_a) +
+    exp(alpha_b) is what it was: one path is enhanced, one attenuated, all others keep their probability. Section
+    3.3.1: E[latency] is the sum over blocks and options of p_j F(o_j), F measured; loss = cross-entropy + lambda_1
+    |w|^2 + lambda_2 E[latency]. The strongest option of each block is derived.
 
-    **Deviations.** lambda_2 weighs the latency as a share of a reference (`reference_ms`), so that it means the same
-    on fast and slow devices. In an architecture step the latency, too, is that of the two options alone. Adam's first
-    moment is off (beta_1 = 0), so that a step follows the two paths of this step and not those of earlier ones. The
-    weights get ahead for `warm_up` epochs. Options of equal shape at a place share weights where the space has it so.
-    The variant by REINFORCE (section 3.3.2) is left out: the latency here has a gradient.
+    As in the published code: Adam's first moment is off (beta_1 = 0), so that a step follows the two paths of this step
+    and not those of earlier ones. In an architecture step the latency, too, is that of the two options alone. It counts
+    as a share of a reference (`reference_ms`), so that lambda_2 means the same on fast and slow devices; the code's
+    other loss, its default, has a factor like FBNet's instead. The weights get ahead for `warm_up` epochs.
+
+    **Deviations.** Architecture and weight steps take turns one by one; the published code takes one after five steps
+    of the weights, with a rate of 1e-3, and by default compares all options, one after the other, instead of two. It
+    leaves alpha as it is where the active option is zeros; here it moves. Weights have no Nesterov's momentum and no
+    smoothed labels. Without `reference_ms` the reference is the latency of all options alike. Options of equal shape at
+    a place share weights where the space has it so. The variant by REINFORCE (section 3.3.2) is left out: the latency
+    here has a gradient.
     """
 
     name = "proxyless"

@@ -24,18 +24,19 @@ class Options(SearchedOptions):
 class Spos(SupernetMethod):
     """Trains the supernet on one uniformly drawn path a step, then searches by inherited accuracy.
 
-    Symbols: A = the space, Gamma(A) = the prior over its paths, W_A = the shared weights. Equations 7 and 8 (section
-    3.1): W_A minimizes the expected loss of a path of Gamma(A), which is uniform and fixed, so that all paths are
-    trained alike whatever the search looks for later; one path a step. Uniform *constraint* sampling, a range of sizes
-    first and then a path within it, is the option `sizes`. Equation 9 and section 3.4: the search is evolutionary, each
-    subnet measured on the validation split after its batch norms have taken their statistics anew on some of the
-    training split (`calibration`); limits are enforced before a subnet is measured, so that no proposal breaks one.
+    Symbols: A = the space, Gamma(A) = the prior over its paths, W_A = the shared weights. Section 3.1: W_A minimizes
+    the expected loss of a path of Gamma(A), which is uniform and fixed, so that all paths are trained alike whatever
+    the search looks for later; one path a step. Uniform *constraint* sampling, a range of sizes first and then a path
+    within it, is the option `sizes`. The search is evolutionary, each subnet measured on the validation split after its
+    batch norms have taken their statistics anew on some of the training split (`calibration`); limits are enforced
+    before a subnet is measured, so that no proposal breaks one.
 
     Deviations: the paper trains ImageNet supernets with a learning rate of 0.5 and batches of 1,024, and recalibrates
     with 20,000 images; the defaults here are those of small images. Its evolution keeps the 10 best of all and makes 50
     children a generation for 20 generations, half of them by crossover; any ask/tell strategy may search here
-    (`genetic` is nearest), over `scores` subnets in all. The paper prefers uniform constraint sampling by a little;
-    here ranges are 1 unless asked for, since the prior is what other methods are compared under.
+    (`genetic` is nearest), over `scores` subnets in all. The paper uses uniform constraint sampling by default;
+    here ranges are 1 unless asked for, since the prior is what other methods are compared under, and cover all sizes
+    (`nets.paths.SizedPathLearner`).
     """
 
     name = "spos"

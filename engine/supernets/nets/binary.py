@@ -31,7 +31,7 @@ def pair_of(p: Sequence[float], rng: np.random.Generator) -> tuple[int, ...]:
 
 
 def gate_gradient(alpha: Tensor, slopes: Tensor) -> Tensor:
-    """dL/dalpha_i = sum_j dL/dg_j p_j (1[i = j] - p_i), p = softmax(alpha) (section 3.2.1).
+    """dL/dalpha_i = sum_j dL/dg_j p_j (1[i = j] - p_i), p = softmax(alpha) (section 3.2.1, equation 4).
 
     Args:
         alpha: (options,) of those that exist.

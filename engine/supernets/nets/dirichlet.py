@@ -76,7 +76,7 @@ class DirichletLearner(StagedLearner):
         return total
 
     def architecture_step(self, at: At, train: Batch, held: Batch) -> Tensor:
-        """One step of the alphas on held-out loss and anchor (Chen et al. 2021, equation 4)."""
+        """One step of the alphas on held-out loss and anchor (Chen et al. 2021)."""
         x, y = held
         loss = self.loss(self.logits(x, replace(at, turn=1)), y)
         self.descend_alphas(loss + self.options.anchor_weight * self.distance())

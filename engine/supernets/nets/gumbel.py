@@ -16,7 +16,7 @@ _DRAWS = (0x6DA0, 0x6DA1)
 
 
 def straight_through(logits: Tensor, noise: Tensor, temperature: float) -> tuple[int, Tensor]:
-    """A hard sample with the gradient of the soft one (Dong & Yang 2019, equations 3 and 4).
+    """A hard sample with the gradient of the soft one (Dong & Yang 2019).
 
     Args:
         logits: (options,), unnormalized.

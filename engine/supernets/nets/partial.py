@@ -57,7 +57,7 @@ class PartialLearner(MixedLearner):
         return out
 
     def edges(self) -> dict[str, Tensor]:
-        """() by table: its share among the edges into its node (Xu et al. 2020, equation 3)."""
+        """() by table: its share among the edges into its node (Xu et al. 2020, edge normalization)."""
         out: dict[str, Tensor] = {}
         for group, tables in self.joined.items():
             out |= dict(zip(tables, torch.softmax(self.alphas[f"edges.{group}"], dim=0).unbind(), strict=True))

@@ -72,6 +72,10 @@ class SizedPathLearner(PathLearner):
     The option `sizes` says how many ranges there are; 1 = no matter the size. They have the same width, from the
     smallest to the largest multiply-adds of `SIZES` networks of the prior: small and large networks, which the prior
     seldom draws, are trained as often as those between.
+
+    **Deviations.** The published supernet has seven ranges of 10 million multiply-adds from 290 to 360 million, about
+    what is searched for, and takes any path where 500 draws are in vain; here ranges cover all sizes, and the nearest
+    of `DRAWS` paths is taken.
     """
 
     def __init__(self, setup: Setup) -> None:
@@ -105,9 +109,9 @@ class SizedPathLearner(PathLearner):
 
 
 class FairLearner(PathLearner):
-    """Trains every option of every decision equally often (Chu et al. 2021, FairNAS, section 3: strict fairness).
+    """Trains every option of every decision equally often (Chu et al. 2021, FairNAS: strict fairness).
 
-    Symbols: m = options of a decision = paths of a step; C_l(i) = `counts`. A path takes, at each decision, one of the
+    Symbols: m = options of a decision = paths of a step; Y_l,i = `counts`. A path takes, at each decision, one of the
     options trained least often so far, drawn among equals. Where all decisions have m options and are always there,
     that is a permutation of each decision's options a step (Algorithm 1), and the counts are equal after every step.
 

@@ -18,7 +18,7 @@ from engine.supernets.nets.learner import At, Setup, SharedSGD, cosine
 from engine.supernets.nets.network import MixtureNetwork
 from engine.supernets.nets.staged import StagedLearner
 
-#: of the three stages (Chen et al. 2019, section 4.1.1): share of the final depth, of the options, of the dropout
+#: of the three stages (Chen et al. 2019, on CIFAR-10): share of the final depth, of the options, of the dropout
 DEPTHS, OPTIONS, DROPOUTS = (5 / 20, 11 / 20, 17 / 20), (8 / 8, 5 / 8, 3 / 8), (0.0, 0.4 / 0.7, 1.0)
 #: what a space may call its depth
 DEPTH = ("layers", "cells")

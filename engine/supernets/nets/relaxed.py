@@ -21,7 +21,7 @@ _ANNEALING, _EPOCHS = 0.956, 90
 
 
 def latency_factor(ms: Tensor, scale: float, power: float) -> Tensor:
-    """alpha log(LAT)^beta (Wu et al. 2019, section 3.2), LAT in microseconds and at least e.
+    """alpha log(LAT)^beta (Wu et al. 2019), LAT in microseconds and at least e.
 
     Args:
         ms: (), milliseconds.

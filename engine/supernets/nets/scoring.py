@@ -43,7 +43,7 @@ class Judge:
         learner: trained.
         data: on the device.
         samples: of the training split, from which the batch norms of each subnet take their statistics anew (Guo et
-            al. 2020, section 3.4: those of the supernet are a mixture over all its paths).
+            al. 2020: those of the supernet are a mixture over all its paths).
     """
 
     def __init__(self, learner: Learner, data: DeviceData, samples: int) -> None:
