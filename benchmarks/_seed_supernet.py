@@ -114,6 +114,7 @@ def _epochs(space: SearchSpace, rng: np.random.Generator, *, epochs: int, mixes:
             "epoch": e, "train_loss": round(2.3 * float(np.exp(-2.4 * share)) + 0.08 + rng.normal(0, 0.015), 4),
             "accuracy": round(float(0.1 + 0.82 * (1 - np.exp(-3 * share)) + rng.normal(0, 0.01)), 4),
             "samples_per_s": 1190.0, "learning_rate": round(0.025 * (1 - share) + 0.001 * share, 5),
+            "duration_s": 12.0 + e % 3 / 5,
         }  # fmt: skip
         if mixes:
             tables: dict[str, dict[Any, float]] = {}

@@ -1,6 +1,7 @@
 """What is kept of each epoch of a supernet: the row that training emits, pages draw and the alarm reads. No torch.
 
-A row has, besides "epoch" (from 1), "train_loss", "accuracy", "samples_per_s" and "learning_rate":
+A row has, besides "epoch" (from 1), "train_loss", "accuracy", "samples_per_s", "learning_rate" and "duration_s"
+(seconds from the end of the epoch before to its own, so with what is saved and measured; interruptions not counted):
 
 - "tables": {table: {option: probability}}, where a method has architecture parameters or a controller;
 - "derived": choices of the architecture it would hand over now, [] of some methods;

@@ -21,8 +21,8 @@ from django.utils import timezone
 from searches.charts.insight import clock
 from searches.charts.spark import spark_path
 from searches.models import Artifact, Search, Trial
-from searches.selectors.overview import elapsed_s
 from searches.selectors.searches import searches_of
+from searches.selectors.timeleft import elapsed_s, within_minutes
 from searches.selectors.workers import workers_online
 
 PER_PAGE = 25
@@ -327,10 +327,8 @@ def left_s(s: Search, ended: int, budget: int, now: datetime) -> float | None:
     """Seconds it will still run at its pace so far; None before two trials have ended."""
     if s.state != S.RUNNING or ended < 2:
         return None
-    seconds = elapsed_s(s, now)
-    left = seconds / ended * max(0, budget - ended)
-    minutes = (s.config or {}).get("budget", {}).get("minutes")
-    return min(left, max(0.0, 60 * (minutes + s.extra_minutes) - seconds)) if minutes else left
+    left = elapsed_s(s, now) / ended * max(0, budget - ended)
+    return within_minutes(s, left, (s.config or {}).get("budget", {}).get("minutes"), now)
 
 
 def _headline(tally: dict[str, int], rows: list[Row], *, slots: int) -> tuple[str, str, str]:

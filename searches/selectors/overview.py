@@ -17,6 +17,7 @@ from engine.analysis.stats import format_p, told_apart, wilson
 from engine.config import SearchConfig
 from searches.charts.insight import clock
 from searches.models import Job, Search, Trial
+from searches.selectors.timeleft import elapsed_s, final_estimate_s, supernet_left_s, supernet_under_way, trials_left_s
 from searches.selectors.workers import workers_online
 from searches.services.supernets import is_sharing
 
@@ -46,12 +47,6 @@ def rungs_of(config: SearchConfig) -> tuple[int, ...]:
     return tuple(r for r in schedule.rungs if r < config.budget.epochs)
 
 
-def elapsed_s(search: Search, now: datetime) -> float:
-    """Running time, pauses not counted; never negative."""
-    running = (now - search.running_since).total_seconds() if search.running_since else 0.0
-    return max(0.0, search.ran_s + max(0.0, running))
-
-
 @dataclass
 class Answer:
     """The sentence over everything: a fact in bold, what belongs to it in ink, its caveat in grey."""
@@ -64,13 +59,20 @@ class Answer:
 
 @dataclass
 class Standing:
-    """Counts of the header, in words."""
+    """Counts of the header, in words.
+
+    Attributes:
+        left, left_s: until the last trial has ended.
+        supernet, supernet_left: which supernet is being trained, and how long still.
+    """
 
     done: str = ""
     facts: list[str] = field(default_factory=list)
     elapsed: str = ""
     left: str = ""
     left_s: float | None = None
+    supernet: str = ""
+    supernet_left: str = ""
 
 
 def percent(share: float) -> str:
@@ -195,30 +197,17 @@ def standing(search: Search, config: SearchConfig, now: datetime) -> Standing:
     ):
         if count:
             out.facts.append(f"{count:,} {word}")
-    seconds = elapsed_s(search, now)
-    out.elapsed = f"{clock(seconds)} {'in all' if search.ended else 'elapsed'}"
-    if search.state in (Search.State.RUNNING, Search.State.PAUSED) and ended >= 2:
-        left = _trials_s(search, now, seconds) / ended * max(0, budget - ended)
-        if config.budget.minutes:
-            left = min(left, max(0.0, 60 * (config.budget.minutes + search.extra_minutes) - seconds))
-        out.left_s = left
-        out.left = clock(left) if left >= 1 else ""
+    out.elapsed = f"{clock(elapsed_s(search, now))} {'in all' if search.ended else 'elapsed'}"
+    out.left_s = trials_left_s(search, config, now, ended=ended, budget=budget)
+    out.left = _left(out.left_s)
+    out.supernet, seconds = supernet_under_way(search, config, now)
+    out.supernet_left = _left(seconds)
     return out
 
 
-def _trials_s(search: Search, now: datetime, seconds: float) -> float:
-    """Seconds of the running time since the first trial began: what a supernet took is no measure of trials."""
-    if not is_sharing(search.config):
-        return seconds
-    first = search.trials.aggregate(at=Min("started_at"))["at"]
-    return min(seconds, (now - first).total_seconds()) if first else seconds
-
-
-def final_estimate_s(trial: Trial, config: SearchConfig) -> float | None:
-    """Seconds the full training of a trial will take, from its own speed; None before its first epoch."""
-    if not trial.epochs or not trial.duration_s:
-        return None
-    return trial.duration_s / trial.epochs * config.final_epochs
+def _left(seconds: float | None) -> str:
+    """`4:12`; "" for what is not known, or over at once."""
+    return clock(seconds) if seconds is not None and seconds >= 1 else ""
 
 
 def ticks(search: Search, config: SearchConfig) -> list[dict[str, Any]] | None:
@@ -278,6 +267,8 @@ def running_now(search: Search, config: SearchConfig) -> list[Now]:
         left = ""
         if trial and trial.epochs and trial.duration_s and job.kind == Job.Kind.TRAIN:
             left = clock(trial.duration_s / trial.epochs * max(0, epochs - epoch))
+        elif job.kind == Job.Kind.SUPERNET:
+            left = _left(supernet_left_s(search, job, config, timezone.now()))
         out.append(
             Now(
                 job=job,

@@ -40,6 +40,7 @@ class Progress:
         sums: what the learner gave, summed over the steps of the current epoch.
         counts: how many steps gave it.
         seconds: spent, interruptions not counted.
+        epoch_at: of these, when the last epoch ended.
         beginning: {"inherited", "of"}: tensors taken over of an earlier supernet, and how many that had; {} = none.
     """
 
@@ -49,6 +50,7 @@ class Progress:
     sums: dict[str, float] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
     seconds: float = 0.0
+    epoch_at: float = 0.0
     beginning: dict[str, int] = field(default_factory=dict)
 
 
@@ -173,6 +175,8 @@ class SupernetTrainer:
             offered = {d.name: d.options for d in learner.space.decisions(derived[0])}
             if "skips" not in row and (share := skip_share(derived[0].choices, offered)) is not None:
                 row["skips"] = share
+        now = time.perf_counter() - self._begun
+        row["duration_s"], p.epoch_at = round(now - p.epoch_at, 3), now
         p.rows.append(row)
         if reason := learner.stop_reason(p.rows):
             row["ended"] = reason

@@ -169,7 +169,7 @@ def never() -> None:
 def everything(trainer: SupernetTrainer) -> tuple[dict[str, Tensor], dict[str, Any], list[dict[str, Any]]]:
     """All that training led to: tensors (copies), what stands beside them, rows without what the clock decides."""
     tensors = {name: t.detach().clone() for name, t in trainer.learner.tensors().items()}
-    rows = [{k: v for k, v in row.items() if k != "samples_per_s"} for row in trainer.progress.rows]
+    rows = [{k: v for k, v in row.items() if k not in ("samples_per_s", "duration_s")} for row in trainer.progress.rows]
     return tensors, json.loads(json.dumps(trainer.learner.about(), allow_nan=False)), rows
 
 

@@ -25,6 +25,7 @@ from tests.engine.supernets.small import (
     TRAIN,
     arrays_of,
     data_of,
+    interrupted,
     never,
     quiet,
     setup_of,
@@ -132,6 +133,31 @@ class Halved(Counting):
 def counting(cls: type[Counting] = Counting, stop: str = "", **options: Any) -> SupernetTrainer:
     learner = cls(setup_of("spos", "cell", epochs=3, **options), stop)
     return SupernetTrainer(learner, data_of("cell"), RECIPE, {"seed": 5})
+
+
+class Timed(Counting):
+    """A step takes a second of a clock that the test holds."""
+
+    now = 0.0
+
+    def step(self, at: At, train: Batch, held: Batch | None) -> dict[str, Tensor]:
+        Timed.now += 1.0
+        return super().step(at, train, held)
+
+
+def test_an_epoch_says_how_long_it_took_and_counts_no_interruption(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Interrupted at every step for an hour each time, an epoch lasts as long as its steps do."""
+    monkeypatch.setattr("engine.supernets.nets.training.time.perf_counter", lambda: Timed.now)
+
+    def an_hour_later() -> SupernetTrainer:
+        Timed.now += 3600.0
+        return counting(Timed)
+
+    trainer, turns = interrupted(an_hour_later, tmp_path / "s.safetensors")
+    assert turns >= 3 * len(trainer.batches) - 1
+    assert [row["duration_s"] for row in trainer.progress.rows] == [float(len(trainer.batches))] * 3
 
 
 def test_an_epoch_begins_once_however_often_it_is_interrupted(tmp_path: Path) -> None:
