@@ -233,10 +233,7 @@ class Conductor:
 
     def _fill(self, actions: list[Action]) -> None:
         """Pieces first, promotions, then new trials, until no slot is free; ends when nothing is left to do."""
-        with named(self.strategy.name):
-            launches = self.strategy.launches()
-        self._pieces.update(launch.piece for launch in launches)
-        actions += launches
+        self._launch(actions)
         while self.n_running < self.config.parallelism:
             with named(self.schedule.name):
                 step = self.schedule.promote()
@@ -254,6 +251,7 @@ class Conductor:
                 answer = again or self._propose()
                 if isinstance(answer, Wait):
                     self._wait = answer.reason
+                    self._launch(actions)  # it may have seen only now that it needs another piece
                     break
                 if isinstance(answer, Exhausted):
                     self._exhausted = answer.reason
@@ -275,6 +273,12 @@ class Conductor:
                 raise StrategyFailed(f"{self.strategy.name} waits, but nothing is under way: {self._wait}")
             if self._exhausted is not None or len(self.history) >= self._budget:
                 self._ending = self._natural_end()
+
+    def _launch(self, actions: list[Action]) -> None:
+        with named(self.strategy.name):
+            launches = self.strategy.launches()
+        self._pieces.update(launch.piece for launch in launches)
+        actions += launches
 
     def _natural_end(self) -> Finish:
         n = len(self.history)

@@ -7,7 +7,8 @@ The order of things, each a piece of work or a trial that the decision log recor
 2. supernet: trained once a run, each with a seed of its own;
 3. score: an ask/tell strategy searches among the subnets by inherited accuracy, or the method says what it derives;
 4. score: what is to be trained alone and the random networks beside it, so that there is something to trust or not;
-5. trials: each derived network, then its random partner, then both again with other seeds where that is wanted.
+5. trials: each derived network, then its random partner, then both again with other seeds where that is wanted;
+   where the budget was extended, 4 and 5 again with what is left of the derived networks.
 
 Inherited accuracy never becomes a trial's: it stays in `inherited`, and trials are compared with trials.
 """
@@ -24,7 +25,7 @@ from pydantic import BaseModel
 from engine.architecture import Architecture
 from engine.errors import InvalidArchitecture, StrategyFailed
 from engine.strategies.base import Context, Exhausted, Group, Proposal, Strategy, Wait
-from engine.supernets._alone import Item, partner_of
+from engine.supernets._alone import Item, Round, pairs_of
 from engine.supernets._inner import Inner
 from engine.supernets._tiers import Tier, by_turns
 from engine.supernets.options import SearchedOptions as SearchedOptions
@@ -82,7 +83,7 @@ class SupernetMethod(Strategy):
         self._tier = 0  # whose subnets are scored
         self._best_within: dict[str, str] = {}
         self._items: list[Item] = []
-        self._first = 0  # items that were planned together, before any extension of the budget
+        self._rounds: list[Round] = []  # what of them was planned after extensions of the budget
         self._budget = context.budget.trials
         self._at = 0
         self._paired_at: int | None = None  # trials there were when it was decided what is trained alone
@@ -159,7 +160,7 @@ class SupernetMethod(Strategy):
             self.found, self._best_within = by_turns(ranked, tiers, self.context.identity)
             self._pair()
         if self.stage == "partners":
-            if asked := self._unscored():
+            if asked := self._unscored()[:SCORED_AT_ONCE]:
                 self._asked, self._asking = asked, f"{len(asked)} networks that are about to be trained alone"
                 return True
             self.stage = "trials"
@@ -169,11 +170,16 @@ class SupernetMethod(Strategy):
         """A piece is done.
 
         Raises:
-            StrategyFailed: it failed; without it nothing goes on.
+            StrategyFailed: it failed; without it nothing goes on. Scores of pairs that an extension added may fail
+                (the weights of the supernet may be gone by then): they are trained alone without.
         """
         launch, self.flying = self.flying, None
         if launch is None or launch.piece != piece:
             raise StrategyFailed(f"{self.name}: a result for piece {piece}, which is not under way")
+        if report.failure is not None and launch.kind == "score" and self._rounds:
+            self._unscorable.update(self.context.identity(a) for a in self._unscored())
+            self._asked, self._told = [], []
+            return
         if report.failure is not None:
             what = {"measure": "the operations could not be measured", "score": "the subnets could not be scored"}
             raise StrategyFailed(f"{what.get(launch.kind, 'the supernet')}: {report.failure.message}")
@@ -234,43 +240,27 @@ class SupernetMethod(Strategy):
         if not good:
             why = why_not[0] if why_not else "there is none"
             raise StrategyFailed(f"{self.name}: no derived network can be trained alone: {why}")
-        self._plan(good[:number], self._paired_at)
-        self._first = len(self._items)
+        self._items = self._planned(good[:number], self._paired_at)
 
-    def _plan(self, derived: Sequence[Architecture], upto: int | None) -> None:
-        """Items for these and their partners: all pairs once, then again with other seeds where that is wanted.
-
-        Args:
-            derived: to be trained alone.
-            upto: the last trial that a partner must differ from: a restart, which plans again, finds more of them.
-        """
-        taken = {self.context.identity(a) for a in [*derived, *(item.architecture for item in self._items)]}
-        first = 1 + max((item.pair for item in self._items), default=0)
-        pairs = []
-        for i, a in enumerate(derived, start=first):
-            partner = partner_of(self.context, a, i, taken, upto)
-            pairs.append((i, a, partner))
-            if partner is not None:
-                taken.add(self.context.identity(partner))
-        for replicate in range(self.options.repeats + 1):
-            for i, a, partner in pairs:
-                again = f", again (seed {replicate + 1})" if replicate else ""
-                self._items.append(Item(a, i, True, replicate, self._why(a, i) + again))
-                if partner is not None:
-                    mine, beside = (float(self.context.costs(n)["n_macs"]) / 1e6 for n in (partner, a))
-                    cost = f"{mine:.2f} M multiply-adds beside {beside:.2f} M"
-                    self._items.append(Item(partner, i, False, replicate, f"random partner: {cost}{again}"))
+    def _planned(self, derived: Sequence[Architecture], upto: int | None) -> list[Item]:
+        return pairs_of(self.context, derived, self._items, upto=upto, repeats=self.options.repeats, why=self._why)
 
     def _plan_more(self) -> bool:
-        """Another pair, where the (extended) budget has room for one and something derived is left."""
-        if self._budget - len(self.context.history) < 2 * (1 + self.options.repeats):
+        """More pairs, where the (extended) budget has room for them and something derived is left; scored first."""
+        room = (self._budget - len(self.context.history)) // (2 * (1 + self.options.repeats))
+        if room < 1:
             return False
         known = {self.context.identity(item.architecture) for item in self._items}
-        for a in self.found:
-            if self.context.identity(a) not in known and self.context.fresh(a):
-                self._plan([a], None)
-                return True
-        return False
+        left = [a for a in self.found if self.context.identity(a) not in known and self.context.fresh(a)]
+        if left:
+            self._add(Round(self.n_pieces, self._planned(left[:room], None)))
+        return bool(left)
+
+    def _add(self, more: Round) -> None:
+        self._rounds.append(more)
+        self._items += more.items
+        if self._unscored():
+            self.stage = "partners"
 
     def budgeted(self, trials: int) -> None:
         """More pairs may follow."""
@@ -291,13 +281,15 @@ class SupernetMethod(Strategy):
             identity = self.context.identity(item.architecture)
             if identity not in self.inherited and identity not in self._unscorable:
                 out.setdefault(identity, item.architecture)
-        return list(out.values())[:SCORED_AT_ONCE]
+        return list(out.values())
 
     def propose(self, number: int, rng: np.random.Generator) -> Proposal | Wait | Exhausted:
         """The next network to be trained alone."""
-        if self.stage != "trials":
-            return Wait(self._waiting())
-        while self._at < len(self._items) or self._plan_more():
+        while self.stage == "trials":
+            if self._at == len(self._items):
+                if not self._plan_more():
+                    return Exhausted("every derived network and its random partner were trained")
+                continue
             item = self._items[self._at]
             self._at += 1
             before = self._trial_of.get((item.pair, item.derived))
@@ -315,7 +307,7 @@ class SupernetMethod(Strategy):
                 item.architecture, replicate=item.replicate, why=item.why, by=self.name if item.derived else "random",
                 beside=beside,
             )  # fmt: skip
-        return Exhausted("every derived network and its random partner were trained")
+        return Wait(self._waiting())
 
     def _waiting(self) -> str:
         what = {"measure": "operations are being measured", "supernet": "the supernet is being trained"}
@@ -350,11 +342,8 @@ class SupernetMethod(Strategy):
     def state(self) -> dict[str, Any]:
         """How far the trials are; the rest follows from the log."""
         trials = [[pair, derived, n] for (pair, derived), n in self._trial_of.items()]
-        more = [
-            [dict(i.architecture.choices), i.pair, i.derived, i.replicate, i.why] for i in self._items[self._first :]
-        ]
         return {**super().state(), "at": self._at, "trials": trials, "launched": self.n_pieces, "stage": self.stage,
-                "paired_at": self._paired_at, "more": more}  # fmt: skip
+                "paired_at": self._paired_at, "rounds": [r.to_json() for r in self._rounds]}  # fmt: skip
 
     def load(self, state: Mapping[str, Any]) -> None:
         """Takes up a state, after `relive`."""
@@ -365,12 +354,18 @@ class SupernetMethod(Strategy):
             if not derived and (partner := self._trial_of.get((pair, True))) is not None:
                 self.partner_of[n] = partner
         self._paired_at = state["paired_at"]
+        # snapshots of before extensions were scored have none
+        rounds = [Round.from_json(value, self.context.space) for value in state.get("rounds", ())]
+
+        def launched() -> None:
+            while not self.launches() and self.flying is None and rounds and rounds[0].after == self.n_pieces:
+                self._add(rounds.pop(0))
+
         for entry in self._lived:
-            self.launches()
+            launched()
             self.told_piece(entry.piece, entry.report)
-        if self.n_pieces < int(state["launched"]) or self.stage != state["stage"]:
-            self.launches()
-        self._items += [Item(self.context.space.validate(choices), *rest) for choices, *rest in state["more"]]
+        if rounds or self.n_pieces < int(state["launched"]) or self.stage != state["stage"]:
+            launched()
 
 
 def mean_row(rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
 from engine.analysis.paired import MeanDifference, mean_difference
 from engine.analysis.stats import Verdict, format_p, told_apart
 from engine.analysis.trust import LEAST, Agreement, Interval, advantage, agreement
-from searches.models import Search, Trial
+from searches.models import Job, Search, Trial
 from searches.selectors.overview import config_of
 from searches.selectors.supernet import method_of
 
@@ -70,6 +70,7 @@ class Trust:
         n_twice: networks that were trained twice.
         fact, caveat: the verdict; ceiling: what two trainings say, or what to do to know.
         picked: how many of them were picked by their inherited accuracy.
+        missing: which networks that were trained alone are not among them, and why; "" = all are.
     """
 
     both: tuple[Both, ...]
@@ -82,6 +83,7 @@ class Trust:
     caveat: str
     ceiling: str
     picked: int
+    missing: str = ""
 
 
 def trained(search: Search) -> list[Trained]:
@@ -131,10 +133,31 @@ def both_of(search: Search, rows: Sequence[Trained]) -> tuple[list[Both], list[t
 
 
 def trust(search: Search) -> Trust:
-    """The panel as it is now. Two queries; the resamples are drawn again only when a result is new."""
-    both, twice = both_of(search, trained(search))
+    """The panel as it is now. Two queries, three where a network has no inherited accuracy; the resamples are drawn
+    again only when a result is new.
+    """
+    rows = trained(search)
+    both, twice = both_of(search, rows)
     method = method_of(search)
-    return _judged(tuple(both), tuple(twice), bool(method and method.searches))
+    panel = _judged(tuple(both), tuple(twice), bool(method and method.searches))
+    return replace(panel, missing=_missing(search, rows, {b.number for b in both}))
+
+
+def _missing(search: Search, rows: Sequence[Trained], numbers: Collection[int]) -> str:
+    """What a method derived, or drew beside it, and what no supernet has scored. One query where there is such."""
+    name = config_of(search).strategy.name
+    first: dict[str, Trained] = {}
+    for row in rows:
+        first.setdefault(row.key, row)
+    own = [row for row in first.values() if row.by in (name, "random")]
+    n = sum(row.number not in numbers for row in own)
+    if not n:
+        return ""
+    failed = search.jobs.filter(kind=Job.Kind.SCORE, state=Job.State.FAILED).order_by("-id")
+    reason = failed.values_list("reason", flat=True).first()
+    networks = f"{n} of {len(own)} networks" if len(own) > 1 else "The one network"
+    text = f"{networks} trained alone {'have' if n > 1 else 'has'} no accuracy with shared weights"
+    return f"{text}: {reason.rstrip('.')}." if reason else f"{text}."
 
 
 @lru_cache(maxsize=64)

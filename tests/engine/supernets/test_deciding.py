@@ -198,6 +198,65 @@ def test_what_cannot_be_scored_is_asked_once() -> None:
     assert_same_again(driver.all())
 
 
+def extended(driver: Driver, trials: int = 4, failing: str = "") -> tuple[set[str], list[Any]]:
+    """Plays on to the last trial, adds to the budget there, plays on until all of it is under way.
+
+    Args:
+        driver: of a search.
+        trials: added.
+        failing: why the scores of the added pairs fail; "" = they do not.
+
+    Returns:
+        Identities that had been scored by then or cannot be, and what came after the extension.
+    """
+    conductor, strategy = driver.out.conductor, driver.out.conductor.strategy
+    while driver.pieces or len(driver.running) > 1 or len(conductor.history) < conductor.budget_trials:
+        driver.finish_piece() if driver.pieces else driver.finish_one()
+    before, known = len(driver.out.actions), set(strategy.inherited) | strategy._unscorable
+    driver.tell(Edit("extend", {"trials": trials}))
+    while conductor.n_running and (driver.pieces or len(conductor.history) < conductor.budget_trials):
+        if not driver.pieces:
+            driver.finish_one()
+        else:
+            driver.finish_piece(Report.failed("crashed", failing) if failing else None)
+    return known, [a for group in driver.out.actions[before:] for a in group]
+
+
+@pytest.mark.parametrize("runs", [1, 2])
+@pytest.mark.parametrize("method", [SEARCHED[0], DERIVED[0]])
+def test_pairs_of_an_extension_are_scored_before_they_are_trained(method: str, runs: int) -> None:
+    """By every supernet, all of the added ones at once; a second extension scores its own."""
+    options = {"runs": runs, **({"scores": 12} if method in SEARCHED else {})}
+    driver = begun(method, options, space=CELL, budget={"trials": 4}, parallelism=2)
+    strategy, context = driver.out.conductor.strategy, driver.out.conductor.context
+    for _ in range(2):
+        known, added = extended(driver)
+        assert [type(a) for a in added] == [Launch] * runs + [Start] * 4
+        scores, started = added[:runs], [a.proposal for a in added[runs:]]
+        assert [a.kind for a in scores] == ["score"] * runs
+        assert [a.payload["supernet"] for a in scores] == list(range(1, runs + 1))
+        assert [p.by for p in started] == [method, "random"] * 2
+        wanted = [context.identity(p.architecture) for p in started]
+        asked = {context.identity(context.space.validate(c)) for c in scores[0].payload["architectures"]}
+        assert asked == set(wanted) - known and set(wanted) <= set(strategy.inherited) | strategy._unscorable
+    assert_same_again(driver.all())
+
+
+@pytest.mark.parametrize("method", [SEARCHED[0], DERIVED[0]])
+def test_pairs_of_an_extension_whose_scores_fail_are_trained_without(method: str) -> None:
+    """The weights of the supernet may be gone by then; the next extension tries again, for its own pairs."""
+    driver = begun(method, {"runs": 2}, space=CELL, budget={"trials": 4})
+    strategy, context = driver.out.conductor.strategy, driver.out.conductor.context
+    _, added = extended(driver, failing="the weights are gone")
+    assert [type(a) for a in added] == [Launch] + [Start] * 4
+    partners = [context.identity(a.proposal.architecture) for a in added[2::2]]
+    assert not set(partners) & set(strategy.inherited)
+    _, again = extended(driver)
+    asked = {context.identity(context.space.validate(c)) for c in again[0].payload["architectures"]}
+    assert again[0].kind == "score" and not asked & set(partners)
+    assert_same_again(driver.all())
+
+
 def test_inherited_accuracy_is_no_trial_s() -> None:
     """What shared weights say stays apart: trials are compared with trials."""
     recorded = begun(SEARCHED[0]).all()

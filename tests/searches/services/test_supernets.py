@@ -15,6 +15,7 @@ from searches.keptchildren import kept
 from searches.models import Artifact, Job, LogEntry, Search, Subnet, SupernetEpoch, Trial
 from searches.runner import run_job
 from searches.selectors.checks import inconsistencies
+from searches.selectors.trust import trust
 from searches.services.advance import advance_search
 from searches.services.conductors import load, shelf
 from searches.services.jobs import job_claim, job_done, job_heartbeat, job_progress
@@ -75,6 +76,14 @@ def acted(job: Job, rows: list[dict[str, Any]], **values: Any) -> None:
     claimed = job_claim(job_id=job.pk, claim=job.claim, worker="w")
     assert claimed is not None and claimed.trial is None
     report = Report(metrics={"accuracy": 0.5}, fidelity=job.fidelity, source="inherited", rows=tuple(rows), **values)
+    assert job_done(job=claimed.job, claim=claimed.claim, report=report)
+
+
+def trained(job: Job, accuracy: float) -> None:
+    """What a worker tells of a trial, without training it."""
+    claimed = job_claim(job_id=job.pk, claim=job.claim, worker="w")
+    assert claimed is not None and job.kind == "train"
+    report = Report(metrics={"accuracy": accuracy, "loss": 1.0}, fidelity=job.fidelity)
     assert job_done(job=claimed.job, claim=claimed.claim, report=report)
 
 
@@ -288,35 +297,50 @@ def test_without_room_on_the_disk_a_supernet_waits_and_the_search_pauses() -> No
     assert (job.state, search.state) == ("held", "paused") and "Free some space" in search.reason
 
 
-def test_a_continued_search_has_the_pieces_and_does_not_train_again() -> None:
-    search = make(DARTS, budget={"trials": 2, "epochs": 1})
+def continued() -> Search:
+    """One pair more for a search that has ended; nothing was really trained."""
+    search = make(DARTS, budget={"trials": 2, "epochs": 1}, final={"enabled": False})
     job = waiting(search)
     assert job is not None
     derived = [{"epoch": 1, "derived": cell("nor_conv_1x1")}, {"epoch": 2, "choices": [cell("nor_conv_3x3")]}]
     acted(job, derived)
+    Job.objects.filter(pk=job.pk).update(checkpoint="checkpoints/supernet.safetensors")
     job = waiting(search)
     assert job is not None
     acted(job, [{"accuracy": 0.5}, {"accuracy": 0.4}])
-    while (job := waiting(search)) is not None and job.kind == "train":
-        do(job)
-    search_finish_all(search)
-    new = search_extend(search=search, by=search.owner, trials=2)
-    assert new.pk != search.pk
-    advance_search(search_id=new.pk)
+    while (job := waiting(search)) is not None:
+        trained(job, 0.5)
+    search.refresh_from_db()
+    assert search.ended, search.state
+    return search_extend(search=search, by=search.owner, trials=2)
+
+
+def test_a_continued_search_has_the_pieces_and_scores_its_new_pairs_with_the_same_weights() -> None:
+    new = continued()
+    job = waiting(new)
     new.refresh_from_db()
-    assert new.state == "running" and Subnet.objects.filter(search=new).count() == 2
+    assert new.origin is not None and new.state == "running" and Subnet.objects.filter(search=new).count() == 2
+    assert job is not None and (job.kind, job.checkpoint) == ("score", "checkpoints/supernet.safetensors")
+    acted(job, [{"accuracy": 0.3}, {"accuracy": 0.2}])
+    assert waiting(new) is not None
     trials = list(Trial.objects.filter(search=new).order_by("number"))
     assert [t.by for t in trials] == ["darts", "random", "darts"] and trials[2].architecture == cell("nor_conv_1x1")
+    assert Subnet.objects.get(search=new, key=trials[2].key).accuracy == 0.3
     search_delete(search=new, by="b")
     assert not Job.objects.filter(search_id=new.pk).exists() and not Subnet.objects.filter(search_id=new.pk).exists()
 
 
-def search_finish_all(search: Search) -> None:
-    """Full trainings and all."""
-    while (job := waiting(search)) is not None:
+def test_a_continued_search_whose_supernet_is_gone_trains_its_new_pairs_and_says_so() -> None:
+    """The file of the weights is not in the storage."""
+    new = continued()
+    while (job := waiting(new)) is not None and job.kind == "score":
         do(job)
-    search.refresh_from_db()
-    assert search.ended, search.state
+    while (job := waiting(new)) is not None:
+        trained(job, 0.6)
+    trials = list(Trial.objects.filter(search=new).order_by("number"))
+    assert [t.by for t in trials] == ["darts", "random"] * 2 and {t.state for t in trials} == {"completed"}
+    panel = trust(new)
+    assert panel.shared.n == 2 and "2 of 4 networks trained alone" in panel.missing and "gone" in panel.missing
 
 
 def test_another_persons_supernet_is_no_start() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from searches.models import Subnet, Trial
+from searches.models import Job, Subnet, Trial
 from searches.selectors import trust
 
 pytestmark = pytest.mark.django_db
@@ -40,6 +40,24 @@ def test_networks_are_judged_by_the_mean_over_all_supernets_that_scored_them(sha
     # those that one of the supernets did not score have no mean to compare
     (only,) = trust.trust(search).both
     assert (only.number, only.inherited) == (1, pytest.approx((old.accuracy + 0.123) / 2))
+
+
+def test_networks_without_an_accuracy_under_shared_weights_are_said_to_be_missing(sharing, page):
+    search = sharing(method="spos", pairs=3)
+    assert trust.trust(search).missing == ""
+    search.subnets.filter(key__in=search.trials.filter(number__in=[5, 6]).values("key")).update(accuracy=None)
+    assert trust.trust(search).missing == "2 of 6 networks trained alone have no accuracy with shared weights."
+    Job.objects.create(
+        search=search, kind=Job.Kind.SCORE, state=Job.State.FAILED, payload={"piece": 9, "supernet": 1},
+        reason="the weights of its supernet are gone.",
+    )  # fmt: skip
+    Trial.objects.filter(search=search, number=6).update(by="mira")  # nobody promised to score that
+    found = trust.trust(search)
+    assert found.missing == (
+        "1 of 5 networks trained alone has no accuracy with shared weights: the weights of its supernet are gone."
+    )
+    assert found.shared.n == 4
+    assert found.missing in page.get(f"/searches/{search.pk}/supernet/").content.decode()
 
 
 def test_a_second_training_says_how_far_the_truth_repeats(sharing):
