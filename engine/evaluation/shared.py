@@ -147,6 +147,8 @@ class Shared:
             rows = measure(self.session.space, device, setting, should_stop, batch=batch, seed=work.seed, emit=emit)
         ratios = [f"{row['ratio']:.2f}" for row in rows if "ratio" in row]
         message = f"the parts of a network add up to {', '.join(ratios)} of what it takes as a whole"
+        if self.session.space.mixture().inside:
+            message += "; the recurrent cell was measured as a whole, so that latency prefers nothing inside it"
         emit({"kind": "log", "what": "latency", "message": message})
         return Report(
             metrics={}, fidelity=0, source="proxy", rows=tuple(rows), seed=work.seed,

@@ -50,7 +50,7 @@ class Recurrent(SearchSpace):
     Options: ClassVar[type[BaseModel]] = RecurrentOptions
     caveat: ClassVar[str] = (
         "options stand side by side where all but the cell is settled and the next state is the mean of all nodes, in "
-        "a cell of the largest number of nodes"
+        "a cell of the largest number of nodes; latency is measured of the cell as a whole and prefers nothing in it"
     )
     presets: ClassVar[tuple[Preset, ...]] = PRESETS
     notation: ClassVar[str] = (

@@ -50,7 +50,8 @@ class Fbnet(SupernetMethod):
     latency's factor for them, too, which does no more than scale their gradient. LAT is in microseconds, at least e, so
     that the logarithm is at least 1. The factor 0.956 and the 10 epochs scale with the number of epochs: the
     temperature ends where it ended after 90. Weights have a rate of 0.025 and a decay of 3e-4, not 0.1 and 1e-4; Adam's
-    betas are those of DARTS. Norms have no scale and shift, as for all methods that weigh options.
+    betas are those of DARTS. Norms have no scale and shift, as for all methods that weigh options. A recurrent cell is
+    measured whole, not by operation: its latency is the same whatever is chosen inside.
     """
 
     name = "fbnet"
@@ -61,7 +62,8 @@ class Fbnet(SupernetMethod):
     group = "gradient"
     guide = (
         "Good for networks that must be fast on the workers' device: every step hears from all options, which is quick "
-        "and steady. Take ProxylessNAS where all options side by side do not fit into memory."
+        "and steady. Take ProxylessNAS where all options side by side do not fit into memory, and DARTS for recurrent "
+        "cells, whose latency is measured as a whole and prefers nothing inside."
     )
     mixes: ClassVar[bool] = True
     measures: ClassVar[bool] = True

@@ -52,7 +52,7 @@ class Proxyless(SupernetMethod):
     leaves alpha as it is where the active option is zeros; here it moves. Weights have no Nesterov's momentum and no
     smoothed labels. Without `reference_ms` the reference is the latency of all options alike. Options of equal shape at
     a place share weights where the space has it so. The variant by REINFORCE (section 3.3.2) is left out: the latency
-    here has a gradient.
+    here has a gradient. A recurrent cell is measured whole, not by operation: the latency in the loss is a constant.
     """
 
     name = "proxyless"
@@ -61,7 +61,8 @@ class Proxyless(SupernetMethod):
     group = "gradient"
     guide = (
         "Good for networks that must be fast on the workers' device, with many options a block: memory is that of two "
-        "paths. Take FBNet where all options side by side fit into memory, or SPOS where multiply-adds are enough."
+        "paths. Take FBNet where all options side by side fit into memory, SPOS where multiply-adds are enough, and "
+        "DARTS for recurrent cells, whose latency is measured as a whole and prefers nothing inside."
     )
     mixes: ClassVar[bool] = True
     measures: ClassVar[bool] = True

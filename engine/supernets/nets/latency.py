@@ -78,6 +78,12 @@ def measure(
     else between, so that a slow moment of the machine falls on a round and not on an operation, and caches are as cold
     as within a network. Under bfloat16 the conversion of the weights is left out, which a pass does once.
 
+    A recurrent cell that is a mixture inside (`mixture.Inside`) is measured whole, among what stands outside of slots,
+    and each of its options takes 0 ms: latency prefers none of them. One by one they could not be told from noise. On a
+    CPU core eight nodes of 64 channels, all of them tanh, relu or sigmoid, take the same to 5 % at batch 1 and to 10 %
+    at batch 128, all of them identity an eighth less: the choice of one node moves the cell by a hundredth or two, less
+    than the quartiles of a reading lie apart.
+
     Args:
         space: whose mixture is measured.
         device, setting: where and how; the caller sets threads.
@@ -125,11 +131,14 @@ def measure(
                 use((part.table, str(option)), nodes, [part.input])
         else:
             use(("", ""), [part], list(dict.fromkeys(part.inputs)))
-    for t in mixture.tables:  # of a node that is a mixture inside: measured whole, its options taken to cost the same
+    for t in mixture.tables:  # of a recurrent cell, which was measured whole
         for o in t.options:
             uses.setdefault((t.name, str(o)), Counter())
     rng = np.random.default_rng(seed)
-    networks = [space.sample(rng) for _ in range(NETWORKS)]
+    networks = [  # derived, not sampled: the mixture may hold a part of the space only
+        space.derive({t.name: {o: float(rng.random()) for o in t.options} for t in mixture.tables})
+        for _ in range(NETWORKS)
+    ]
     x = sample("input")
     for i, a in enumerate(networks):
         whole = build(space.planned(a), seed=0).to(device).to(memory_format=setting.memory_format).eval()

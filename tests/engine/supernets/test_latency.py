@@ -19,6 +19,7 @@ from engine.training.device import Setting
 from engine.training.exclusive import Device
 from tests.engine.spaces.mobiles import mobile
 from tests.engine.spaces.specs import DIGITS
+from tests.engine.supernets import small
 
 CPU = torch.device("cpu")
 SPACES = {
@@ -73,6 +74,20 @@ def test_a_row_is_the_sum_over_the_slots_that_share_it(a_millisecond):
         assert table[edge] == {"none": 0.0, **dict.fromkeys(
             ("skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3"), 6.0)}  # fmt: skip
     assert fixed_ms(table) == sum(not hasattr(p, "table") for p in space.mixture().parts)
+
+
+def test_a_recurrent_cell_is_measured_whole_and_prefers_nothing_inside(a_millisecond):
+    """Smaller cells than the mixture's are no networks of it: the sums are checked on others."""
+    space = small.space_of("recurrent")
+    assert len({space.sample(np.random.default_rng(i))["nodes"] for i in range(8)}) == 2
+    mixture = space.mixture()
+    rows = measured(space, seconds=0)
+    table = latency_of(rows)
+    assert mixture.inside and {ms for name, row in table.items() if name for ms in row.values()} == {0.0}
+    assert fixed_ms(table) == len(mixture.parts)
+    assert [row["sum_ms"] for row in rows if "sum_ms" in row] == [fixed_ms(table)] * latency.NETWORKS
+    for method in ("fbnet", "proxyless"):
+        assert "recurrent cells, whose latency is measured as a whole" in catalog.get("strategy", method).guide
 
 
 def test_equal_operations_at_equal_shapes_are_timed_once(a_millisecond):
