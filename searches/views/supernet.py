@@ -33,8 +33,14 @@ COLUMNS = (
 
 @require_GET
 def supernet(request: HttpRequest, id: int) -> HttpResponse:
-    """The tab; `?epoch=` and `?run=` say what is in view, `?sort=` and `?page=` the rows of the table."""
+    """The tab; `?epoch=` and `?run=` say what is in view, `?sort=` and `?page=` the rows of the table.
+
+    `?rows` answers the table alone, as the page swaps it in when subnets have been scored.
+    """
     search = search_get(user=request.user, id=id)
+    if "rows" in request.GET:
+        read.require_sharing(search)
+        return render(request, "searches/page/_subnets.html", {**table_context(request, search), "search": search})
     context = {**page_context(search, "supernet"), **live_context(request, search), **table_context(request, search)}
     return render(request, "searches/page/supernet.html", context)
 

@@ -9,7 +9,7 @@ import pytest
 from django.contrib.auth import get_user_model
 
 from benchmarks._seed_supernet import seed_supernet
-from searches.models import Job, SupernetEpoch
+from searches.models import Job, Subnet, SupernetEpoch, Trial
 from tests.browser.test_search_page import draw_all, expect, opened  # noqa: F401 - a fixture
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -126,8 +126,11 @@ def test_a_new_epoch_moves_the_newest_and_leaves_a_chosen_one(opened, mira):  # 
         sockets[-1].send(json.dumps(event))
 
     words = page.locator("[data-epoch-words]")
+    facts = page.locator("[data-part=facts]")
     expect(words).to_have_text("epoch 20 of 30")
+    expect(facts).to_contain_text("about 2:02 left for the supernet")
     epoch(21)
+    expect(facts).to_contain_text("about 1:52 left for the supernet")
     expect(words).to_have_text("epoch 21 of 30")
     expect(page.locator("[data-part=supernet_now] h2")).to_contain_text("epoch 21 of 30")
     expect(page.locator("#epoch")).to_have_attribute("max", "21")
@@ -140,17 +143,83 @@ def test_a_new_epoch_moves_the_newest_and_leaves_a_chosen_one(opened, mira):  # 
     expect(words).to_have_text("epoch 1 of 30")
 
 
-def test_scored_subnets_wait_behind_a_chip(opened, mira):  # noqa: F811
-    search = seed_supernet(owner=mira, method="spos", epochs=6, stage="score")
-    page = opened()
-    page.route_web_socket(
-        "**/ws/**",
-        lambda ws: ws.send(
-            json.dumps({"type": "event", "seq": search.seq + 1, "kind": "subnets", "data": {"piece": 3, "n": 12}})
-        ),
-    )
+def listening(page, search):
+    """Opens the tab; with what this returns the page is told of an event."""
+    sockets = []
+    page.route_web_socket("**/ws/**", lambda ws: sockets.append(ws))
     page.goto(f"/searches/{search.pk}/supernet/")
-    expect(page.locator("#new-subnets")).to_have_text("12 new")
+    page.evaluate("window.notReloaded = true")
+    page.wait_for_function("() => document.querySelector('[data-live-indicator]').dataset.live === 'live'")
+
+    def tell(kind, data):
+        search.seq += 1
+        search.save()
+        sockets[-1].send(json.dumps({"type": "event", "seq": search.seq, "kind": kind, "data": data}))
+
+    return tell
+
+
+def test_new_subnets_wait_behind_a_chip_that_shows_them_without_a_reload(opened, mira):  # noqa: F811
+    search = seed_supernet(owner=mira, method="spos", epochs=6, scores=20, stage="score")
+    job = search.jobs.get(kind=Job.Kind.SCORE)
+    page = opened()
+    tell = listening(page, search)
+    first, chip = page.locator("#subnet-table tbody tr").first, page.locator("#new-subnets")
+    before = first.inner_text()
+    Subnet.objects.create(
+        search=search, job=job, supernet=1, piece=3, position=1, name="the new one", key="k",
+        architecture=search.subnets.first().architecture, n_params=1, n_macs=1, accuracy=0.99, loss=0.1,
+    )  # fmt: skip
+    tell("subnets", {"piece": 3, "n": 1})
+    expect(chip).to_have_text("1 new")
+    assert first.inner_text() == before, "no row moves by itself"
+    page.evaluate("""() => {
+        const real = window.fetch;
+        window.fetch = (url, ...rest) => {
+            if (!String(url).includes("rows=")) return real(url, ...rest);
+            window.fetch = real;
+            return Promise.reject(new Error("the network is away"));
+        };
+    }""")
+    chip.click()
+    expect(page.locator("#toasts")).to_contain_text("The new subnets could not be loaded: the network is away")
+    expect(chip).to_have_text("1 new")
+    chip.click()
+    expect(first).to_contain_text("the new one")
+    expect(chip).to_be_hidden()
+    expect(page.locator("#subnet-part")).to_contain_text("of 11")
+    assert page.evaluate("window.notReloaded && document.activeElement.id") == "subnet-part"
+    assert page.url.endswith("/supernet/")
+
+
+def test_a_row_says_that_it_is_trained_alone_where_it_stands(opened, mira):  # noqa: F811
+    search = seed_supernet(owner=mira, method="spos", epochs=6, scores=20, stage="score")
+    page = opened()
+    tell = listening(page, search)
+    rows = page.locator("#subnet-table tbody tr")
+    names = rows.locator("[data-at=name]").all_inner_texts()
+    third = search.subnets.order_by("-accuracy")[2]
+    Trial.objects.create(
+        search=search, number=1, name=third.name, state=Trial.State.WAITING, architecture=third.architecture,
+        key=third.key, by="spos",
+    )  # fmt: skip
+    tell("trial", {"number": 1, "state": "waiting"})
+    expect(rows.nth(2).locator("[data-cell=alone]")).to_have_text("#1")
+    assert rows.locator("[data-at=name]").all_inner_texts() == names
+    assert page.evaluate("window.notReloaded")
+
+
+def test_the_first_subnets_come_by_themselves(opened, mira):  # noqa: F811
+    search = seed_supernet(owner=mira, method="spos", epochs=6, scores=20, stage="score")
+    kept = list(search.subnets.all())
+    search.subnets.all().delete()
+    page = opened()
+    tell = listening(page, search)
+    expect(page.locator("#subnet-part tr")).to_have_count(0)
+    Subnet.objects.bulk_create(kept)
+    tell("subnets", {"piece": 2, "n": len(kept)})
+    expect(page.locator("#subnet-table tbody tr")).to_have_count(len(kept))
+    expect(page.locator("#new-subnets")).to_be_hidden()
 
 
 def test_the_supernet_is_ended_only_after_a_question(opened, mira):  # noqa: F811

@@ -6,7 +6,7 @@
      input.check[data-choose-all] in the head.
    columns({table, key, defaults, menu}) -> {visible(): Set}: th[data-col] and td[data-col]; `menu` (.menu-list) is filled with checks; the
      choice is kept in localStorage under `key`; th[data-col][data-fixed] cannot be hidden.
-   newRows({chip, onShow}) -> {add(n), reset()}: the "12 new" chip in place of moving rows. */
+   newRows({chip, onShow(n)}) -> {add(n), reset()}: the "12 new" chip in place of moving rows; a click on it empties it. */
 import { $, $$, h, setText } from "./dom.js";
 
 const DASHES = ["solid", "dash", "dot", "dashdot"];
@@ -111,9 +111,10 @@ export function newRows({ chip, onShow }) {
     setText(chip, `${count} new`);
   };
   chip.addEventListener("click", () => {
+    const shown = count;
     count = 0;
     show();
-    onShow();
+    onShow(shown);
   });
   show();
   return {

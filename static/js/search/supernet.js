@@ -2,7 +2,7 @@
    request; what would be derived is fetched behind it. ?epoch=12 in the address is the epoch in view; without it the newest is followed. */
 import { drawPicture } from "../core/arch.js";
 import { chartOf } from "../core/charts.js";
-import { $, $$, h, setText } from "../core/dom.js";
+import { $, $$, h, setText, toast } from "../core/dom.js";
 import { rateLimited } from "../core/rate.js";
 import { spark } from "../core/spark.js";
 import { newRows } from "../core/table.js";
@@ -212,18 +212,59 @@ function wireSlider() {
 // -- live
 const refresh = (ids) => ids.forEach((id) => chartOf(document.getElementById(id))?.refresh());
 const trained = rateLimited(() => refresh(["trust-chart", "beside-chart", "subnets-chart"]), 2000);
-const fresh = newRows({ chip: $("#new-subnets"), onShow: () => location.reload() });
+
+// -- the table of subnets: new ones wait behind the chip, so that no row moves under the hand
+const part = $("#subnet-part");
+const fresh = newRows({ chip: $("#new-subnets"), onShow: (n) => showRows(n).then(() => part.focus({ preventScroll: true })) });
+
+/** The table as the server has it now, in the order and at the page of the address. */
+async function fetchRows() {
+  const url = new URL(location.href);
+  url.searchParams.set("rows", "");
+  const answer = await fetch(url, { credentials: "same-origin", cache: "no-store" });
+  if (!answer.ok) throw new Error(`the server answered ${answer.status}`);
+  const holder = document.createElement("div");
+  holder.innerHTML = await answer.text();
+  return holder;
+}
+
+async function showRows(n) {
+  try {
+    part.replaceChildren(...(await fetchRows()).childNodes);
+  } catch (error) {
+    fresh.add(n);
+    toast(`The new subnets could not be loaded: ${error.message}`);
+  }
+}
+
+function scored(n) {
+  if ($("tr[data-id]", part)) fresh.add(n);
+  else showRows(n); // there is nothing to move
+  refresh(["subnets-chart"]);
+  if (!slider) derive();
+}
+
+/** Rows stay where they are; what changes in them is which are trained alone by now. */
+async function nameTrials() {
+  const holder = $("tr[data-id]", part) && (await fetchRows().catch(() => null)); // failed: the next trial asks again
+  for (const row of holder ? $$("tr[data-id]", holder) : []) {
+    const [now, next] = [$(`tr[data-id="${row.dataset.id}"] [data-cell="alone"]`, part), $('[data-cell="alone"]', row)];
+    if (now && now.innerHTML !== next.innerHTML) now.replaceWith(next);
+  }
+}
+const renamed = rateLimited(nameTrials, 2000);
+const named = new Set();
 
 document.addEventListener("search:events", ({ detail }) => {
   let epoch = 0;
   for (const { kind, data } of detail) {
     if (kind === "supernet" && String(data.job) === place.dataset.job) epoch = Math.max(epoch, data.epoch);
     else if (kind === "supernet" && !place.dataset.job) location.reload();
-    else if (kind === "subnets") {
-      fresh.add(data.n);
-      refresh(["subnets-chart"]);
-      if (!slider) derive();
-    } else if (kind === "trial" || kind === "search") trained();
+    else if (kind === "subnets") scored(data.n);
+    else if (kind === "trial" || kind === "search") trained();
+    if (kind !== "trial" || named.has(data.number)) continue;
+    named.add(data.number);
+    renamed();
   }
   if (!epoch) return;
   if (!last()) location.reload(); // the first epoch says which charts there are

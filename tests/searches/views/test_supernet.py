@@ -58,6 +58,16 @@ def test_a_search_that_trains_no_supernet_has_no_such_tab(page, seeded):
     assert "supernet" not in parts(page, search, "overview")
 
 
+def test_the_table_of_subnets_is_to_be_had_alone_in_the_same_order(page, sharing, seeded, jonas):
+    search = sharing(method="spos", scores=60)
+    whole = page.get(address(search, sort="macs", page=2, epoch=3)).content.decode()
+    alone = page.get(address(search, sort="macs", page=2, epoch=3, rows="")).content.decode()
+    assert alone.strip() and alone.strip() in whole and "<html" not in alone
+    assert "epoch=3&amp;sort=macs&amp;page=1#subnets" in alone and "rows=" not in alone
+    assert page.get(address(seeded(n_trials=3), rows="")).status_code == 404
+    assert page.get(address(sharing(owner=jonas), rows="")).status_code == 404
+
+
 def test_somebody_elses_is_not_there(page, sharing, jonas):
     search = sharing(owner=jonas)
     for place in (address(search), address(search, "derived"), reverse("searches:parts", args=[search.pk, "supernet"])):
@@ -242,7 +252,7 @@ def test_the_weights_can_be_the_start_of_another_search(page, sharing):
 def rows_of(client, search, **query):
     body = client.get(address(search, **query)).content.decode()
     table = body[body.index('id="subnet-table"') :]
-    return [text_of(r).strip() for r in re.findall(r"<tr>(.*?)</tr>", table, re.S)[1:]]
+    return [text_of(r).strip() for r in re.findall(r"<tr[^>]*>(.*?)</tr>", table, re.S)[1:]]
 
 
 def test_subnets_are_sorted_by_what_the_address_allows(page, sharing):
