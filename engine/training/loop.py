@@ -17,9 +17,8 @@ from engine.config import Recipe
 from engine.data.arrays import Arrays, normalize
 from engine.errors import EngineError, Interrupted
 from engine.network.plan import AUXILIARY_WEIGHT
-from engine.training import checkpoint
+from engine.training import checkpoint, depthwise, pooling
 from engine.training.augment import Augmentation, draw
-from engine.training.depthwise import speed_up
 from engine.training.device import Setting
 from engine.training.ema import MovingAverage, named_tensors
 from engine.training.flat import FlatParameters
@@ -130,7 +129,9 @@ class Trainer:
         self.average = MovingAverage(self.module, self.flat, recipe.ema) if recipe.ema > 0 else None
         self.optimizer = Optimizer(self.flat, recipe)
         if device.type == "cpu":
-            speed_up(self.module)  # after the average was copied from it
+            depthwise.speed_up(self.module)  # after the average was copied from it
+            for network in (self.module, *([self.average.module] if self.average else [])):
+                pooling.speed_up(network)
         n, size = len(data.train_y), recipe.batch_size
         # a last batch of one sample has no variance for a batch norm: it is left out of this epoch
         self.bounds = [(i, min(i + size, n)) for i in range(0, n, size) if n - i > 1 or n == 1]

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from engine.network.build import initialize, make_block, without_side
 from engine.network.operations import OPERATIONS, module_path
 from engine.network.plan import NetworkPlan, Node
+from engine.training import depthwise, pooling
 from engine.training.seeds import stream
 
 #: one operation at one place: (name of the weights, operation, arguments as JSON)
@@ -85,10 +86,18 @@ class Bank(nn.Module):
         super().__init__()
         self.seed, self.device, self.layout, self.affine = seed, device or torch.device("cpu"), layout, affine
         self.blocks = nn.ModuleList()
+        self._weights: list[nn.Parameter] = []  # walking through all modules takes as long as a small network's forward
         self._keys: dict[Key, int] = {}
         self._plain: dict[tuple[str, str], nn.Module] = {}  # without weights: no part of the state
         self._held: dict[Key, int] = {}  # without the free arguments
         self._forms: dict[Key, nn.Module] = {}  # over weights that `blocks` hold
+
+    @property
+    def weights(self) -> Sequence[nn.Parameter]:
+        """All parameters, in the order of `parameters`."""
+        if not self._weights:
+            self._weights = list(self.parameters())
+        return self._weights
 
     def block(self, name: str, node: Node) -> nn.Module:
         """The operation of a node, under the name of its weights."""
@@ -105,8 +114,12 @@ class Bank(nn.Module):
             self._plain[plain] = made.train(self.training)
             return made
         self._keys[key] = len(self.blocks)
-        self.blocks.append(made.train(self.training))
+        self._append(made.train(self.training))
         return made
+
+    def _append(self, made: nn.Module) -> None:
+        self.blocks.append(made)
+        self._weights = []
 
     def _form(self, key: Key, node: Node, free: tuple[str, ...]) -> nn.Module:
         """A block over shared weights, which grow where it has more; `_keys` lists those that made them grow."""
@@ -116,7 +129,7 @@ class Bank(nn.Module):
         place = (key[0], key[1], json.dumps(fixed, sort_keys=True))
         if place not in self._held:
             self._held[place] = len(self.blocks)
-            self.blocks.append(_Held())
+            self._append(_Held())
         held = self.blocks[self._held[place]]
         assert isinstance(held, _Held)
         with torch.device("meta"):
@@ -124,6 +137,7 @@ class Bank(nn.Module):
         if not held.lend(made):
             self._keys[key] = self._held[place]
             held.hold(self._make(place, node))
+            self._weights = []
             held.lend(made)
         if len(self._forms) >= _FORMS:
             self._forms.clear()
@@ -142,6 +156,9 @@ class Bank(nn.Module):
                 if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.affine:
                     module.weight.requires_grad_(False)
                     module.bias.requires_grad_(False)
+        if self.device.type == "cpu":
+            depthwise.speed_up(made)
+            pooling.speed_up(made)
         return made.to(self.device).to(memory_format=self.layout)
 
     def train(self, mode: bool = True) -> Bank:

@@ -80,7 +80,7 @@ class DartsLearner(MixedLearner):
 
     def second_order(self, at: At, train: Batch, held: Batch) -> tuple[list[Tensor], Tensor]:
         """Gradients of the alphas, in their order, and the held-out loss after the step ahead."""
-        weights = [w for w in self.bank.parameters() if w.requires_grad]
+        weights = [w for w in self.bank.weights if w.requires_grad]
         return unrolled_gradient(
             lambda: self.loss(self.logits(train[0], at), train[1]),
             lambda: self.loss(self.logits(held[0], replace(at, turn=1)), held[1]),

@@ -244,7 +244,7 @@ class Learner(ABC):
     def descend(self, loss: Tensor, rate: float) -> None:
         """One step of the shared weights along a loss."""
         loss.backward()  # type: ignore[no-untyped-call]
-        self.sgd.step(self.bank.parameters(), rate)
+        self.sgd.step(self.bank.weights, rate)
 
     # -- begun --------------------------------------------------------------------------------
     def begin_from(self, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> tuple[int, int]:

@@ -53,7 +53,7 @@ class PathLearner(Learner):
             loss = self.loss(self.run(path, x), y)
             (share * loss).backward()  # type: ignore[no-untyped-call]
             total = loss.detach() if total is None else total + loss.detach()
-        self.sgd.step(self.bank.parameters(), rate)
+        self.sgd.step(self.bank.weights, rate)
         assert total is not None
         return {"loss": total / len(paths)}
 

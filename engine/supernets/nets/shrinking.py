@@ -58,7 +58,7 @@ class SandwichLearner(_Elastic):
             theirs = weight * soft_loss(logits, teacher) if weight else self.loss(logits, y)
             theirs.backward()
             total += theirs.detach()
-        self.sgd.step(self.bank.parameters(), at.rate)
+        self.sgd.step(self.bank.weights, at.rate)
         return {"loss": loss.detach(), "subnet_loss": total / len(others)}
 
     def paths(self, n: int, rng: np.random.Generator) -> list[Architecture]:
@@ -122,7 +122,7 @@ class ProgressiveLearner(_Elastic):
                 soft += theirs.detach() / len(paths)
                 loss = loss + self.options.distillation * theirs
             loss.backward()  # type: ignore[no-untyped-call]
-        self.sgd.step(self.bank.parameters(), at.rate)
+        self.sgd.step(self.bank.weights, at.rate)
         return {"loss": hard} if self.teacher is None else {"loss": hard, "subnet_loss": soft}
 
     @torch.no_grad()
