@@ -182,11 +182,19 @@ def pieces(
             open_.append((piece, path))
     os.environ["OMP_NUM_THREADS"] = "1"
     with ProcessPoolExecutor(processes, mp_context=get_context("forkserver")) as pool:
-        running = {pool.submit(work, piece): (piece, path) for piece, path in open_}
-        for done in as_completed(running):
-            piece, path = running[done]
-            result = done.result()
-            part = path.with_suffix(".part")
-            part.write_text(json.dumps(result))
-            part.replace(path)
-            yield piece, result
+        running = {pool.submit(_kept, work, piece, path): piece for piece, path in open_}
+        try:
+            for done in as_completed(running):
+                yield running[done], done.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _kept(work: Callable[[Mapping[str, Any]], Any], piece: Mapping[str, Any], path: Path) -> Any:
+    """Does a piece and writes what came of it, in the process that did it: another piece's failure loses nothing."""
+    result = work(piece)
+    part = path.with_suffix(".part")
+    part.write_text(json.dumps(result))
+    part.replace(path)
+    return result

@@ -71,7 +71,7 @@ def main(argv: list[str]) -> list[dict[str, Any]]:
     parser = argparse.ArgumentParser(prog="benchmarks shared_ranks", description=__doc__.partition("\n")[0])
     parser.add_argument(
         "--shared", default="spos:60,spos:120,fairnas:24",
-        help="method:epochs of supernets; FairNAS takes 5 paths a step"
+        help="method:epochs; FairNAS takes 5 paths a step"
     )
     parser.add_argument("--alone", type=int, default=12, help="epochs of a network by itself")
     parser.add_argument("--twice", type=int, default=20, help="architectures that are trained by themselves twice")

@@ -2,8 +2,8 @@
 
 torch's average pooling walks the windows value by value. A depthwise convolution with a kernel of ones makes the same
 sums, which are then divided by how many values each window holds: equal up to the order of the additions. Forward and
-backward together take 0.6 of the time (float32, channels_last) or 0.2 to 0.7 (contiguous), windows of 3x3 over 64 x 16 x
-32 x 32 and 64 x 8 x 14 x 14, one core. In bfloat16 with channels_last torch's own is as fast, and stays.
+backward together take 0.6 of the time (float32, channels_last) or 0.2 to 0.7 (contiguous), windows of 3x3 over
+64 x 16 x 32 x 32 and 64 x 8 x 14 x 14, one core. In bfloat16 with channels_last torch's own is as fast, and stays.
 """
 
 from __future__ import annotations
