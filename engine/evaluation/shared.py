@@ -68,7 +68,7 @@ class Shared:
             ended = trainer.run(emit, should_stop, path)
         if "piece" in work.extra:
             options: Any = self.session.config.options("strategy")
-            self._judge = work.extra["piece"], Judge(learner, data, options.calibration)
+            self._judge = work.extra["piece"], Judge(learner, data, options.calibration, options.score_samples)
         rows = trainer.progress.rows
         last = rows[-1]
         derived = [dict(a.choices) for a in learner.derived()]
@@ -176,7 +176,7 @@ class Shared:
             learner, data = method.learner(setup), self._data(setting)
             trainer = SupernetTrainer(learner, data, config.training, {})
             epoch_s = trainer.time_epoch(should_stop)
-            judge = Judge(learner, data, options.calibration)
+            judge = Judge(learner, data, options.calibration, options.score_samples)
             (path,) = learner.paths(1, learner.rng(0, purpose=1))
             judge.score(path)
             begun = time.perf_counter()
@@ -197,8 +197,9 @@ class Shared:
             learner = self._learner(work, setting)
             tensors, about = checkpoint.load(Path(work.checkpoint))
             learner.restore(tensors, about["learner"])
-            options = self.session.config.options("strategy")
-            self._judge = key, Judge(learner, self._data(setting), options.calibration)  # type: ignore[attr-defined]
+            options: Any = self.session.config.options("strategy")
+            judge = Judge(learner, self._data(setting), options.calibration, options.score_samples)
+            self._judge = key, judge
         return self._judge[1]
 
     def _learner(self, work: Work, setting: Setting) -> Learner:

@@ -30,6 +30,10 @@ class SupernetOptions(BaseModel):
     calibration: int = Field(
         512, ge=16, le=100_000, description="Training samples from which a subnet's batch norms take their statistics."
     )
+    score_samples: int | None = Field(
+        2_000, ge=16, le=10_000_000, description="Validation samples that a subnet is scored on, the same for all; "
+        "empty = the whole split.",
+    )  # fmt: skip
     start: str = Field(
         "", max_length=64, pattern=r"^([0-9a-f]{64})?$",
         description="Digest of an earlier search's supernet to begin with; empty = from the seed.",

@@ -51,9 +51,10 @@ class MixedLearner(Learner):
         self.network = self.make_network()
         self.alphas = self.fresh_alphas(torch.Generator().manual_seed(seed))
         o = self.options
+        learning = sum(not self.frozen(epoch) for epoch in range(self.setup.epochs))
         self.adam = torch.optim.Adam(
             list(self.alphas.values()),
-            lr=o.rate(self.steps * self.setup.epochs),
+            lr=o.rate(self.steps * learning),
             betas=(0.5, 0.999),
             weight_decay=o.alpha_decay,
         )

@@ -36,6 +36,14 @@ def by_batch(found: list[_BatchNorm]) -> Iterator[None]:
             m.training, m.track_running_stats = training, tracking
 
 
+def few(n: int, samples: int, device: torch.device) -> Tensor:
+    """Rows of `samples` of `n` in their order, always the same: a split may lie class by class, as folders do."""
+    if samples >= n:
+        return torch.arange(n, device=device)
+    order = torch.randperm(n, generator=torch.Generator().manual_seed(n))
+    return order[:samples].sort().values.to(device)
+
+
 class Judge:
     """Scores subnets of a learner on the validation split.
 
@@ -44,20 +52,31 @@ class Judge:
         data: on the device.
         samples: of the training split, from which the batch norms of each subnet take their statistics anew (Guo et
             al. 2020: those of the supernet are a mixture over all its paths).
+        on: validation samples that scores are measured on; None = all.
     """
 
-    def __init__(self, learner: Learner, data: DeviceData, samples: int) -> None:
+    def __init__(self, learner: Learner, data: DeviceData, samples: int, on: int | None = None) -> None:
         self.learner, self.data = learner, data
-        self.seen = data.augmentation.plain(min(samples, len(data.train_y)))
+        self.seen = data.augmentation.plain(few(len(data.train_y), samples, data.train_y.device))
+        self.x, self.y = data.validation_x, data.validation_y
+        if on is not None and on < len(self.y):
+            self.x, self.y = self._few(on)
+
+    def _few(self, samples: int) -> tuple[Tensor, Tensor]:
+        """Some validation samples and their classes."""
+        x, y = self.data.validation_x, self.data.validation_y
+        rows = few(len(y), samples, y.device)
+        layout = self.learner.setup.setting.memory_format
+        return x[rows].contiguous(memory_format=layout) if x.ndim == 4 else x[rows], y[rows]
 
     def score(self, architecture: Architecture) -> Scores:
-        """Accuracy and loss on the whole validation split, with statistics of its own in every batch norm."""
+        """Accuracy and loss on the validation samples, with statistics of its own in every batch norm."""
         learner = self.learner
         learner.bank.eval()
         found = norms(learner.blocks_of(architecture))
         self._recalibrate(architecture, found)
         subnet = _Subnet(learner, architecture)
-        return scores(subnet, self.data.validation_x, self.data.validation_y, learner.setup.setting)
+        return scores(subnet, self.x, self.y, learner.setup.setting)
 
     @torch.no_grad()
     def _recalibrate(self, architecture: Architecture, found: list[_BatchNorm]) -> None:
@@ -79,8 +98,8 @@ class Judge:
 
     @torch.no_grad()
     def quick(self, architectures: list[Architecture], samples: int) -> float:
-        """Mean accuracy of these subnets on the first samples of the validation split, normalized by the batch."""
-        x, y = self.data.validation_x[:samples], self.data.validation_y[:samples]
+        """Mean accuracy of these subnets on some validation samples, normalized by the batch."""
+        x, y = self._few(samples)
         right = [glance(self.learner, architecture, x, y) for architecture in architectures]
         return float(torch.stack(right).mean()) if right else 0.0
 
@@ -88,7 +107,7 @@ class Judge:
     def whole(self, samples: int) -> float | None:
         """Accuracy of the supernet as a whole on those samples, normalized by the batch; None = it has no answer."""
         learner = self.learner
-        x, y = self.data.validation_x[:samples], self.data.validation_y[:samples]
+        x, y = self._few(samples)
         learner.bank.eval()
         with by_batch(norms([learner.bank])):
             logits = learner.answer(x)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from engine.architecture import Architecture
 from engine.errors import Interrupted
 from engine.supernets.nets.learner import At, Batch, Learner, SharedSGD, batches_of, cosine
-from engine.supernets.nets.scoring import Judge, by_batch, norms
+from engine.supernets.nets.scoring import Judge, by_batch, few, norms
 from engine.supernets.nets.training import ENOUGH, SupernetTrainer
 from engine.training.checkpoint import CheckpointError
 from engine.training.loop import DeviceData
@@ -23,6 +23,7 @@ from tests.engine.supernets.small import (
     RECIPE,
     SETTING,
     TRAIN,
+    VALIDATION,
     arrays_of,
     data_of,
     interrupted,
@@ -281,7 +282,7 @@ def test_recalibration_takes_the_statistics_of_the_subnet_by_hand() -> None:
         m.register_forward_pre_hook(lambda m, x: reached.setdefault(id(m), []).append(x[0].detach()))
     learner.bank.eval()
     with torch.no_grad(), by_batch(found):
-        learner.run(a, data_of("cell").augmentation.plain(16))
+        learner.run(a, data_of("cell").augmentation.plain(few(TRAIN, 16, CPU)))
     for m in found:
         (x,) = reached[id(m)]
         assert torch.allclose(m.running_mean, x.mean((0, 2, 3)), atol=1e-5)
@@ -301,7 +302,7 @@ def test_recalibration_counts_every_pass_alike(monkeypatch: pytest.MonkeyPatch) 
     handle = first.register_forward_pre_hook(lambda m, x: seen.append(x[0].detach()))
     learner.bank.eval()
     with torch.no_grad():
-        learner.run(a, data_of("cell").augmentation.plain(16))
+        learner.run(a, data_of("cell").augmentation.plain(few(TRAIN, 16, CPU)))
     handle.remove()
     assert torch.allclose(first.running_mean, seen[0].mean((0, 2, 3)), atol=1e-5)
 
@@ -333,6 +334,19 @@ def test_scores_are_those_of_the_validation_split() -> None:
     assert np.array_equal(scores.correct, right.numpy())
 
 
+def test_a_part_of_the_validation_split_is_spread_over_it() -> None:
+    """A split may lie class by class; every judge takes the same part, in the split's order."""
+    rows = few(1000, 100, CPU)
+    assert len(set(rows.tolist())) == 100 and rows.tolist() == sorted(rows.tolist())
+    assert torch.equal(rows, few(1000, 100, CPU))
+    assert np.bincount(rows.numpy() // 100, minlength=10).min() >= 4  # of ten classes, one after another
+    assert few(5, 16, CPU).tolist() == [0, 1, 2, 3, 4]
+    trainer, data = trained(), data_of("cell")
+    a = space_of("cell").sample(np.random.default_rng(4))
+    whole, part = Judge(trainer.learner, data, 16).score(a), Judge(trainer.learner, data, 16, on=10).score(a)
+    assert np.array_equal(part.correct, whole.correct[few(VALIDATION, 10, CPU).numpy()])
+
+
 @pytest.mark.parametrize("method", ["darts", "drnas"])
 def test_what_was_trained_side_by_side_answers_as_a_whole(method: str) -> None:
     learner = trainer_of(method, "cell").learner
@@ -342,7 +356,8 @@ def test_what_was_trained_side_by_side_answers_as_a_whole(method: str) -> None:
     learner.bank.eval()
     with torch.no_grad(), by_batch(norms([learner.bank])):
         gates = {name: (range(len(p)), p) for name, p in learner.probabilities().items()}
-        right = (learner.forward(data.validation_x[:16], gates).argmax(1) == data.validation_y[:16]).float().mean()
+        rows = few(VALIDATION, 16, CPU)
+        right = (learner.forward(data.validation_x[rows], gates).argmax(1) == data.validation_y[rows]).float().mean()
     assert accuracy == float(right)
     assert all(torch.equal(t, kept[n]) for n, t in learner.bank.named_weights()), "nothing of the looking stays"
 
