@@ -22,7 +22,7 @@ from searches.charts.insight import clock
 from searches.charts.spark import spark_path
 from searches.models import Artifact, Search, Trial
 from searches.selectors.searches import searches_of
-from searches.selectors.timeleft import elapsed_s, within_minutes
+from searches.selectors.timeleft import elapsed_s, supernet_under_way, trials_left_s
 from searches.selectors.workers import workers_online
 
 PER_PAGE = 25
@@ -306,6 +306,9 @@ def _now(s: Search, ended: int, budget: int, now: datetime, slots: int) -> tuple
         left = left_s(s, ended, budget, now)
         if left is not None:
             return f"about {clock(left)} left, {s.n_running} running", ""
+        which, left = supernet_under_way(s, now)
+        if left is not None:
+            return f"about {clock(left)} left for {which}", ""
         return (
             f"{s.n_running} running"
             if s.n_running
@@ -324,11 +327,8 @@ def _now(s: Search, ended: int, budget: int, now: datetime, slots: int) -> tuple
 
 
 def left_s(s: Search, ended: int, budget: int, now: datetime) -> float | None:
-    """Seconds it will still run at its pace so far; None before two trials have ended."""
-    if s.state != S.RUNNING or ended < 2:
-        return None
-    left = elapsed_s(s, now) / ended * max(0, budget - ended)
-    return within_minutes(s, left, (s.config or {}).get("budget", {}).get("minutes"), now)
+    """Seconds it will still run at its pace so far; None before two trials have ended, and while it is held."""
+    return trials_left_s(s, now, ended=ended, budget=budget) if s.state == S.RUNNING else None
 
 
 def _headline(tally: dict[str, int], rows: list[Row], *, slots: int) -> tuple[str, str, str]:

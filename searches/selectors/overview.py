@@ -198,9 +198,9 @@ def standing(search: Search, config: SearchConfig, now: datetime) -> Standing:
         if count:
             out.facts.append(f"{count:,} {word}")
     out.elapsed = f"{clock(elapsed_s(search, now))} {'in all' if search.ended else 'elapsed'}"
-    out.left_s = trials_left_s(search, config, now, ended=ended, budget=budget)
+    out.left_s = trials_left_s(search, now, ended=ended, budget=budget)
     out.left = _left(out.left_s)
-    out.supernet, seconds = supernet_under_way(search, config, now)
+    out.supernet, seconds = supernet_under_way(search, now)
     out.supernet_left = _left(seconds)
     return out
 
@@ -268,7 +268,7 @@ def running_now(search: Search, config: SearchConfig) -> list[Now]:
         if trial and trial.epochs and trial.duration_s and job.kind == Job.Kind.TRAIN:
             left = clock(trial.duration_s / trial.epochs * max(0, epochs - epoch))
         elif job.kind == Job.Kind.SUPERNET:
-            left = _left(supernet_left_s(search, job, config, timezone.now()))
+            left = _left(supernet_left_s(search, job, timezone.now()))
         out.append(
             Now(
                 job=job,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 from statistics import median
-from typing import Any
 
 from django.db.models import Min
 
@@ -23,15 +22,18 @@ def elapsed_s(search: Search, now: datetime) -> float:
     return max(0.0, search.ran_s + max(0.0, running))
 
 
-def within_minutes(search: Search, left: float, minutes: float | None, now: datetime) -> float:
-    """Seconds left, but no more than the search's budget of minutes allows (None = it has none)."""
+def within_minutes(search: Search, left: float, now: datetime) -> float:
+    """Seconds left, but no more than the search's budget of minutes allows, if it has one."""
+    minutes = (search.config or {}).get("budget", {}).get("minutes")
     if not minutes:
         return left
     return min(left, max(0.0, 60 * (minutes + search.extra_minutes) - elapsed_s(search, now)))
 
 
-def trials_left_s(search: Search, config: SearchConfig, now: datetime, *, ended: int, budget: int) -> float | None:
+def trials_left_s(search: Search, now: datetime, *, ended: int, budget: int) -> float | None:
     """Seconds until the last trial has ended, at their pace so far; None before two have.
+
+    A query where weights are shared, none otherwise.
 
     Args:
         ended: trials that have.
@@ -40,7 +42,7 @@ def trials_left_s(search: Search, config: SearchConfig, now: datetime, *, ended:
     if search.state not in (Search.State.RUNNING, Search.State.PAUSED) or ended < 2:
         return None
     left = _trials_s(search, now) / ended * max(0, budget - ended)
-    return within_minutes(search, left, config.budget.minutes, now)
+    return within_minutes(search, left, now)
 
 
 def _trials_s(search: Search, now: datetime) -> float:
@@ -52,7 +54,7 @@ def _trials_s(search: Search, now: datetime) -> float:
     return min(seconds, (now - first).total_seconds()) if first else seconds
 
 
-def supernet_left_s(search: Search, job: Job, config: SearchConfig, now: datetime) -> float | None:
+def supernet_left_s(search: Search, job: Job, now: datetime) -> float | None:
     """Seconds until a supernet is trained; None before its first epoch has ended, and while it does not train.
 
     Args:
@@ -69,19 +71,19 @@ def supernet_left_s(search: Search, job: Job, config: SearchConfig, now: datetim
     epochs = done + 1 if job.order == "enough" else int(job.fidelity or job.payload.get("epochs") or 0)
     p = job.progress or {}
     share = p.get("batch", 0) / max(1, p.get("batches", 1)) if p.get("epoch") == done + 1 else 0.0
-    return within_minutes(search, at_pace(seconds, epochs - done - share), config.budget.minutes, now)
+    return within_minutes(search, at_pace(seconds, epochs - done - share), now)
 
 
-def supernet_under_way(search: Search, config: SearchConfig, now: datetime) -> tuple[str, float | None]:
+def supernet_under_way(search: Search, now: datetime) -> tuple[str, float | None]:
     """Which supernet is being trained, and `supernet_left_s` of it; ("", None) where none is. Two queries at most."""
     if search.state != Search.State.RUNNING or not is_sharing(search.config):
         return "", None
     job = search.jobs.filter(kind=Job.Kind.SUPERNET, state=Job.State.RUNNING).order_by("id").last()
     if job is None:
         return "", None
-    options: Any = config.options("strategy")
-    which = "the supernet" if options.runs == 1 else f"supernet {job.payload.get('run', 1)} of {options.runs}"
-    return which, supernet_left_s(search, job, config, now)
+    runs = (search.config or {}).get("strategy", {}).get("runs", 1)
+    which = "the supernet" if runs == 1 else f"supernet {job.payload.get('run', 1)} of {runs}"
+    return which, supernet_left_s(search, job, now)
 
 
 def at_pace(seconds: Sequence[float], epochs: float) -> float:

@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from benchmarks._seed_supernet import STAGES
 from searches.models import Job, LogLine, Search, SupernetEpoch
+from searches.selectors import listing
 from searches.selectors import supernet as read
 from searches.selectors.overview import config_of, standing
 from searches.views.supernet_figures import FIGURES
@@ -328,6 +329,13 @@ def test_the_time_of_the_supernet_is_no_measure_of_the_trials(sharing):
     first = search.trials.earliest("started_at").started_at
     spent = (timezone.now() - first).total_seconds()
     assert left == pytest.approx(spent / search.n_completed * (8 - search.n_completed), rel=0.05)
+    assert listing.left_s(search, search.n_completed, 8, timezone.now()) == pytest.approx(left, rel=0.05)
+
+
+def test_the_list_of_searches_says_how_long_a_supernet_still_takes(page, sharing, worker):
+    search = sharing(stage="supernet")
+    paced(search, [10, 10], progress={})
+    assert "left for the supernet" in text_of(page.get(reverse("searches:list")).content.decode())
 
 
 def paced(search, seconds, **job):
