@@ -6,7 +6,8 @@ Fashion-MNIST at 14x14, 5,000 training and 2,500 validation images; cells of NAS
 cells a stage. The truth of each of the architectures (drawn uniformly among the cells with a path) is the mean accuracy
 of two trainings by themselves (of one, behind the first `--twice`), whose own rank correlation is the ceiling. A
 supernet of every method, number of epochs and seed scores all of them, with batch norms calibrated anew. Beside it
-stands what counting multiply-adds alone gives, over all architectures and over the larger half of them.
+stands what counting multiply-adds alone gives, over all architectures and over the larger half of them; and, to see what
+leads scores astray, how they go with the number of convolutions and of skip connections in a cell.
 """
 
 from __future__ import annotations
@@ -109,22 +110,30 @@ def main(argv: list[str]) -> list[dict[str, Any]]:
     larger = macs >= np.median(macs)
     rows = [
         ranks(f"{len(first)} trained twice", [second], first, larger[: len(first)]),
-        ranks("multiply-adds", [macs], mean, larger),
+        ranks("multiply-adds", [macs], mean, larger) | leaning([mean], cells),
     ]
     for (method, epochs), results in sorted(found.items()):
         scores = [np.array(r["scores"]) for r in results]
         spent = {what: float(np.median([r[what] for r in results])) for what in ("s", "score_s")}
-        rows.append(ranks(f"{method}, {epochs} epochs", scores, mean, larger) | spent)
+        rows.append(ranks(f"{method}, {epochs} epochs", scores, mean, larger) | spent | leaning(scores, cells))
     print(f"\n{len(cells)} cells, accuracy alone {mean.min():.3f} to {mean.max():.3f}, {args.alone} epochs")
-    print(f"{'':24} Spearman, all (each seed)            larger half             Kendall  top 5   train s  score s")
+    print(f"{'':24} Spearman, all (each seed)            larger half             Kendall  top 5   train s  score s  convs  skips")
     for r in rows:
         each = " ".join(f"{v:.2f}" for v in r["each"])
         half = " ".join(f"{v:.2f}" for v in r["half_each"])
         print(f"{r['name']:24} {r['spearman']:.3f} ({each:15}) {r['half']:.3f} ({half:15}) {r['kendall']:.3f} "
-              f"{r['top5']:.2f} {r.get('s', 0):8.0f} {r.get('score_s', 0):8.3f}")  # fmt: skip
+              f"{r['top5']:.2f} {r.get('s', 0):8.0f} {r.get('score_s', 0):8.3f} {r.get('convs', 0):+.2f} "
+              f"{r.get('skips', 0):+.2f}")  # fmt: skip
+    print("convs, skips: Spearman with their number in a cell; of the accuracy alone in the row of multiply-adds")
     if args.json:
         args.json.write_text(json.dumps({"rows": rows, "truth": truth, "cells": cells}, indent=1))
     return rows
+
+
+def leaning(scores: list[Any], cells: list[str]) -> dict[str, float]:
+    """Mean rank correlation of the scores with how many convolutions, and skip connections, a cell has."""
+    counts = {"convs": [c.count("2") + c.count("3") for c in cells], "skips": [c.count("1") for c in cells]}
+    return {name: float(np.mean([spearmanr(s, n).statistic for s in scores])) for name, n in counts.items()}
 
 
 def ranks(name: str, scores: list[Any], truth: Any, larger: Any) -> dict[str, Any]:
