@@ -6,8 +6,8 @@ Fashion-MNIST at 14x14, 5,000 training and 2,500 validation images; cells of NAS
 cells a stage. The truth of each of the architectures (drawn uniformly among the cells with a path) is the mean accuracy
 of two trainings by themselves (of one, behind the first `--twice`), whose own rank correlation is the ceiling. A
 supernet of every method, number of epochs and seed scores all of them, with batch norms calibrated anew. Beside it
-stands what counting multiply-adds alone gives, over all architectures and over the larger half of them; and, to see what
-leads scores astray, how they go with the number of convolutions and of skip connections in a cell.
+stands what counting multiply-adds alone gives, over all architectures and over the larger half of them; and, to see
+what leads scores astray, how they go with the number of convolutions and of skip connections in a cell.
 """
 
 from __future__ import annotations
@@ -117,7 +117,8 @@ def main(argv: list[str]) -> list[dict[str, Any]]:
         spent = {what: float(np.median([r[what] for r in results])) for what in ("s", "score_s")}
         rows.append(ranks(f"{method}, {epochs} epochs", scores, mean, larger) | spent | leaning(scores, cells))
     print(f"\n{len(cells)} cells, accuracy alone {mean.min():.3f} to {mean.max():.3f}, {args.alone} epochs")
-    print(f"{'':24} Spearman, all (each seed)            larger half             Kendall  top 5   train s  score s  convs  skips")
+    print(f"{'':24} Spearman, all (each seed)            larger half             Kendall  top 5   train s  score s  "
+          "convs  skips")  # fmt: skip
     for r in rows:
         each = " ".join(f"{v:.2f}" for v in r["each"])
         half = " ".join(f"{v:.2f}" for v in r["half_each"])
