@@ -6,7 +6,8 @@
 Supernets of NAS-Bench-201's cells are trained on CIFAR-10 (JPEG copies) shrunk to 16x16, with 8 channels and one cell a
 stage; on a GPU `--full` takes 32x32, 16 channels and five cells. Each cell that a method derives is looked up in the
 table (CIFAR-10 test accuracy after 200 epochs) and paired with the mean of all cells with a path whose multiply-adds
-are within 3 % of its own. The constant cell of 3x3 convolutions stands beside them. Methods that search among subnets
+are within 3 % of its own. The constant cell of 3x3 convolutions stands beside them, and where the collapse alarm was
+raised, the cell that the option `on_collapse: stop` would have handed over: the last one before the drift. Methods that search among subnets
 score 200 of them by regularized evolution, and besides 100 cells drawn uniformly, whose inherited accuracy is ranked
 against the table's, beside what counting multiply-adds alone gives. Methods that weigh latency are left out: nothing is
 measured here.
@@ -28,6 +29,7 @@ import numpy as np
 
 from benchmarks import _small
 from benchmarks.shared_ranks import drawn, ranks
+from engine.supernets.alarm import collapse
 
 SMALL: dict[str, Any] = {
     "space": {"channels": 8, "cells": 1}, "data": {"side": 16, "n_train": 4000, "n_validation": 2000}, "recipe": {},
@@ -127,30 +129,41 @@ def main(argv: list[str]) -> list[dict[str, Any]]:
         for m in args.methods.split(",")
     ]
     found: dict[str, list[dict[str, Any]]] = {}
+    stopped: dict[str, list[dict[str, Any]]] = {}
     for piece, result in _small.pieces(work, asked, name="derived_cells", processes=args.processes):
         looked = {**result, **paired(result["cell"]), "seed": piece["seed"]}
         found.setdefault(piece["method"], []).append(looked)
+        before = collapse(result["rows"])["before"] if result["each"] else 0
+        cell = result["each"][before - 1] if before else result["cell"]
+        stopped.setdefault(piece["method"], []).append({**looked, **paired(cell), "before": before})
         print(json.dumps({"method": piece["method"], **{k: looked[k] for k in ("seed", "cell", "accuracy", "random")},
                           "s": round(looked["s"])}), flush=True)  # fmt: skip
     out = []
-    print(f"\n{'method':12} {'derived, mean':>14} {'random alike':>13} {'difference':>11}  each (cells)")
+    print(f"\n{'method':22} {'derived, mean':>14} {'random alike':>13} {'difference':>11}  each (cells)")
     for method in [m for m in args.methods.split(",") if m in found]:
-        runs = sorted(found[method], key=lambda r: r["seed"])
-        mean = float(np.mean([r["accuracy"] for r in runs]))
-        alike = [r["random"] if r["random"] is not None else np.nan for r in runs]
-        difference = [r["accuracy"] - a for r, a in zip(runs, alike, strict=True)]
-        each = "  ".join(f"{r['accuracy']:.2f} ({r['cell']})" for r in runs)
-        figures = {"accuracy": mean, "random": float(np.nanmean(alike)), "difference": float(np.nanmean(difference))}
-        out.append({"method": method, **figures, "s": float(np.median([r["s"] for r in runs])), "runs": runs})
-        print(f"{method:12} {mean:14.2f} {np.nanmean(alike):13.2f} {np.nanmean(difference):+11.2f}  {each}")
+        out.append(told(method, found[method]))
+        if any(run["before"] for run in stopped[method]):
+            out.append(told(f"{method}, alarm heeded", stopped[method]))
     constant = paired("333333")
-    print(f"{'all conv3x3':12} {constant['accuracy']:14.2f} {constant['random']:13.2f}")
+    print(f"{'all conv3x3':22} {constant['accuracy']:14.2f} {constant['random']:13.2f}")
     ranked = {method: [r["scores"] for r in runs if r["scores"]] for method, runs in found.items()}
     if any(ranked.values()):
         print_ranks({method: scores for method, scores in ranked.items() if scores})
     if args.json:
         args.json.write_text(json.dumps(out, indent=1))
     return out
+
+
+def told(name: str, runs: list[dict[str, Any]]) -> dict[str, Any]:
+    """Prints the line of a method, and gives what it says."""
+    runs = sorted(runs, key=lambda r: r["seed"])
+    mean = float(np.mean([r["accuracy"] for r in runs]))
+    alike = [r["random"] if r["random"] is not None else np.nan for r in runs]
+    difference = [r["accuracy"] - a for r, a in zip(runs, alike, strict=True)]
+    each = "  ".join(f"{r['accuracy']:.2f} ({r['cell']})" for r in runs)
+    figures = {"accuracy": mean, "random": float(np.nanmean(alike)), "difference": float(np.nanmean(difference))}
+    print(f"{name:22} {mean:14.2f} {np.nanmean(alike):13.2f} {np.nanmean(difference):+11.2f}  {each}")
+    return {"method": name, **figures, "s": float(np.median([r["s"] for r in runs])), "runs": runs}
 
 
 def print_ranks(found: Mapping[str, list[dict[str, float]]]) -> None:
