@@ -7,7 +7,7 @@ Supernets of NAS-Bench-201's cells are trained on CIFAR-10 (JPEG copies) shrunk 
 stage; on a GPU `--full` takes 32x32, 16 channels and five cells. Each cell that a method derives is looked up in the
 table (CIFAR-10 test accuracy after 200 epochs) and paired with the mean of all cells with a path whose multiply-adds
 are within 3 % of its own. The constant cell of 3x3 convolutions stands beside them, and where the collapse alarm was
-raised, the cell that the option `on_collapse: stop` would have handed over: the last one before the drift. Methods that search among subnets
+raised, the cell that the option `on_collapse: stop` would have handed over. Methods that search among subnets
 score 200 of them by regularized evolution, and besides 100 cells drawn uniformly, whose inherited accuracy is ranked
 against the table's, beside what counting multiply-adds alone gives. Methods that weigh latency are left out: nothing is
 measured here.
@@ -133,16 +133,12 @@ def main(argv: list[str]) -> list[dict[str, Any]]:
     for piece, result in _small.pieces(work, asked, name="derived_cells", processes=args.processes):
         looked = {**result, **paired(result["cell"]), "seed": piece["seed"]}
         found.setdefault(piece["method"], []).append(looked)
-        before = collapse(result["rows"])["before"] if result["each"] else 0
-        cell = result["each"][before - 1] if before else result["cell"]
-        stopped.setdefault(piece["method"], []).append({**looked, **paired(cell), "before": before})
-        print(json.dumps({"method": piece["method"], **{k: looked[k] for k in ("seed", "cell", "accuracy", "random")},
-                          "s": round(looked["s"])}), flush=True)  # fmt: skip
+        stopped.setdefault(piece["method"], []).append({**looked, **paired(heeded(piece["method"], result))})
     out = []
     print(f"\n{'method':22} {'derived, mean':>14} {'random alike':>13} {'difference':>11}  each (cells)")
     for method in [m for m in args.methods.split(",") if m in found]:
         out.append(told(method, found[method]))
-        if any(run["before"] for run in stopped[method]):
+        if any(a["cell"] != b["cell"] for a, b in zip(found[method], stopped[method], strict=True)):
             out.append(told(f"{method}, alarm heeded", stopped[method]))
     constant = paired("333333")
     print(f"{'all conv3x3':22} {constant['accuracy']:14.2f} {constant['random']:13.2f}")
@@ -152,6 +148,16 @@ def main(argv: list[str]) -> list[dict[str, Any]]:
     if args.json:
         args.json.write_text(json.dumps(out, indent=1))
     return out
+
+
+def heeded(method: str, result: Mapping[str, Any]) -> str:
+    """The cell handed over where the collapse alarm ends the training, which methods with alphas offer."""
+    from engine import catalog
+
+    alarm = collapse(result["rows"])
+    if not alarm["alarmed"] or "on_collapse" not in catalog.get("strategy", method).Options.model_fields:
+        return str(result["cell"])
+    return str(result["each"][(alarm["before"] or alarm["epoch"]) - 1])
 
 
 def told(name: str, runs: list[dict[str, Any]]) -> dict[str, Any]:
