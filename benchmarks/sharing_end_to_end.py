@@ -86,7 +86,9 @@ def main(argv: list[str]) -> list[dict[str, Any]]:
     print(f"{'':16} best alone after {', '.join(f'{m / 60:.1f}' for m in moments)} min   (each seed)")
     for label, runs in found.items():
         at = [[max((a for s, a in r["seen"] if s <= m), default=np.nan) for m in moments] for r in runs]
-        means = [float(np.mean([row[i] for row in at])) for i in range(len(moments))]
+        # of the searches that had trained a network by then
+        means = [float(np.nanmean(some)) if not np.isnan(some := [row[i] for row in at]).all() else np.nan
+                 for i in range(len(moments))]  # fmt: skip
         out.append({"label": label, "at": means, "runs": runs})
         each = "  ".join(f"{100 * row[-1]:.2f} ({len(r['seen'])} networks)" for row, r in zip(at, runs, strict=True))
         print(f"{label:16} {'  '.join(f'{100 * m:6.2f}' for m in means)}   {each}")
