@@ -134,6 +134,8 @@ def main(argv: list[str]) -> list[dict[str, Any]]:
         looked = {**result, **paired(result["cell"]), "seed": piece["seed"]}
         found.setdefault(piece["method"], []).append(looked)
         stopped.setdefault(piece["method"], []).append({**looked, **paired(heeded(piece["method"], result))})
+        said = {k: looked[k] for k in ("seed", "cell", "accuracy", "random")}
+        print(json.dumps({"method": piece["method"], **said, "s": round(looked["s"])}), flush=True)
     out = []
     print(f"\n{'method':22} {'derived, mean':>14} {'random alike':>13} {'difference':>11}  each (cells)")
     for method in [m for m in args.methods.split(",") if m in found]:
