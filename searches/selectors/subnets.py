@@ -9,6 +9,7 @@ from django.db.models import F, Max, QuerySet
 
 from searches.charts.subnets import SubnetRow
 from searches.models import Search, Subnet
+from searches.selectors.overview import config_of
 
 #: what `?sort=` may say -> columns; anything else is refused
 SORTS = {
@@ -19,6 +20,13 @@ SORTS = {
     "name": ("name",),
     "order": ("piece", "position"),
 }
+
+
+def scored_on(search: Search) -> str:
+    """What scores are measured on, for people."""
+    options: Any = config_of(search).options("strategy")
+    most = options.score_samples
+    return "the validation split" if most is None else f"the validation split, at most {most:,} samples of it"
 
 
 def ordered(search: Search, sort: str) -> QuerySet[Subnet]:

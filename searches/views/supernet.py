@@ -84,6 +84,7 @@ def table_context(request: HttpRequest, search: Search) -> dict[str, Any]:
         "page_obj": page,
         "sort": sort,
         "columns": COLUMNS,
+        "scored_on": subnets.scored_on(search),
         "keep": urlencode(keep),
         "epoch": chosen_epoch(request),
     }

@@ -332,6 +332,14 @@ def test_the_time_of_the_supernet_is_no_measure_of_the_trials(sharing):
     assert listing.left_s(search, search.n_completed, 8, timezone.now()) == pytest.approx(left, rel=0.05)
 
 
+def test_the_table_says_what_scores_are_measured_on(page, sharing):
+    search = sharing(method="spos", stage="trials")
+    assert "the validation split, at most 2,000 samples of it" in text_of(page.get(address(search)).content.decode())
+    search.config["strategy"]["score_samples"] = None
+    search.save(update_fields=["config"])
+    assert "on the validation split; comparable" in text_of(page.get(address(search)).content.decode())
+
+
 def test_the_list_of_searches_says_how_long_a_supernet_still_takes(page, sharing, worker):
     search = sharing(stage="supernet")
     paced(search, [10, 10], progress={})
