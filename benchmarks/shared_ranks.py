@@ -7,7 +7,9 @@ cells a stage. The truth of each of the architectures (drawn uniformly among the
 of two trainings by themselves (of one, behind the first `--twice`), whose own rank correlation is the ceiling. A
 supernet of every method, number of epochs and seed scores all of them, with batch norms calibrated anew. Beside it
 stands what counting multiply-adds alone gives, over all architectures and over the larger half of them; and, to see
-what leads scores astray, how they go with the number of convolutions and of skip connections in a cell.
+what leads scores astray, how they go with the number of convolutions and skip connections in a cell, and of
+convolutions on its deepest path. The last column has what the mean score of all seeds and the multiply-adds say
+together, by mean rank.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.stats import kendalltau, spearmanr
+from scipy.stats import kendalltau, rankdata, spearmanr
 
 from benchmarks import _small
 
@@ -115,26 +117,39 @@ def main(argv: list[str]) -> list[dict[str, Any]]:
     for (method, epochs), results in sorted(found.items()):
         scores = [np.array(r["scores"]) for r in results]
         spent = {what: float(np.median([r[what] for r in results])) for what in ("s", "score_s")}
-        rows.append(ranks(f"{method}, {epochs} epochs", scores, mean, larger) | spent | leaning(scores, cells))
+        both = rankdata(np.mean(scores, axis=0)) + rankdata(macs)
+        more = {"with_macs": float(spearmanr(both, mean).statistic), "scores": [r["scores"] for r in results]}
+        row = ranks(f"{method}, {epochs} epochs", scores, mean, larger) | spent | leaning(scores, cells)
+        rows.append(row | more)
     print(f"\n{len(cells)} cells, accuracy alone {mean.min():.3f} to {mean.max():.3f}, {args.alone} epochs")
     print(f"{'':24} Spearman, all (each seed)            larger half             Kendall  top 5   train s  score s  "
-          "convs  skips")  # fmt: skip
+          "convs skips depth  with multiply-adds")  # fmt: skip
     for r in rows:
         each = " ".join(f"{v:.2f}" for v in r["each"])
         half = " ".join(f"{v:.2f}" for v in r["half_each"])
         print(f"{r['name']:24} {r['spearman']:.3f} ({each:15}) {r['half']:.3f} ({half:15}) {r['kendall']:.3f} "
               f"{r['top5']:.2f} {r.get('s', 0):8.0f} {r.get('score_s', 0):8.3f} {r.get('convs', 0):+.2f} "
-              f"{r.get('skips', 0):+.2f}")  # fmt: skip
-    print("convs, skips: Spearman with their number in a cell; of the accuracy alone in the row of multiply-adds")
+              f"{r.get('skips', 0):+.2f} {r.get('depth', 0):+.2f} {r.get('with_macs', 0):.2f}")  # fmt: skip
+    print("convs, skips, depth: Spearman with their number; of the accuracy alone in the row of multiply-adds")
     if args.json:
         args.json.write_text(json.dumps({"rows": rows, "truth": truth, "cells": cells}, indent=1))
     return rows
 
 
 def leaning(scores: list[Any], cells: list[str]) -> dict[str, float]:
-    """Mean rank correlation of the scores with how many convolutions, and skip connections, a cell has."""
-    counts = {"convs": [c.count("2") + c.count("3") for c in cells], "skips": [c.count("1") for c in cells]}
+    """Mean rank correlation of the scores with what a cell has of convolutions, skip connections and depth."""
+    counts = {
+        "convs": [c.count("2") + c.count("3") for c in cells],
+        "skips": [c.count("1") for c in cells],
+        "depth": [depth(c) for c in cells],
+    }
     return {name: float(np.mean([spearmanr(s, n).statistic for s in scores])) for name, n in counts.items()}
+
+
+def depth(cell: str) -> int:
+    """Most convolutions on a path from input to output; digits are edges 0->1, 0->2, 1->2, 0->3, 1->3, 2->3."""
+    paths = ((3,), (0, 4), (1, 5), (0, 2, 5))
+    return max(sum(cell[e] in "23" for e in path) for path in paths if all(cell[e] != "0" for e in path))
 
 
 def ranks(name: str, scores: list[Any], truth: Any, larger: Any) -> dict[str, Any]:
