@@ -25,7 +25,10 @@ class FbnetOptions(HardwareOptions):
         None, gt=0, le=1,
         description="Factor of the temperature from epoch to epoch; empty = 0.956, scaled from 90 epochs to these.",
     )  # fmt: skip
-    latency_scale: float = Field(0.2, gt=0, le=1000, description="Factor of the loss (alpha of the paper).")
+    latency_scale: float = Field(
+        0.2, gt=0, le=1000, description="Factor of the architecture parameters' loss (alpha of the paper); their Adam "
+        "hardly minds it, so that it weighs the loss against their decay alone.",
+    )  # fmt: skip
     latency_weight: float = Field(
         0.6, ge=0, le=20,
         description="Power of the logarithm of the latency (beta of the paper); 0 = it is not measured.",
