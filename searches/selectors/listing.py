@@ -22,7 +22,7 @@ from searches.charts.insight import clock
 from searches.charts.spark import spark_path
 from searches.models import Artifact, Search, Trial
 from searches.selectors.searches import searches_of
-from searches.selectors.timeleft import elapsed_s, supernet_under_way, trials_left_s
+from searches.selectors.timeleft import elapsed_s, first_starts, supernets_under_way, trials_left_s
 from searches.selectors.workers import workers_online
 
 PER_PAGE = 25
@@ -96,7 +96,11 @@ class View:
 
 @dataclass
 class Row:
-    """One search as the list shows it."""
+    """One search as the list shows it.
+
+    Attributes:
+        left_s: seconds until its last trial has ended, while it runs; None where that is not known.
+    """
 
     search: Search
     about: str
@@ -118,6 +122,7 @@ class Row:
     age: str = ""
     age_title: str = ""
     winner: str = ""
+    left_s: float | None = None
 
 
 @dataclass
@@ -136,7 +141,7 @@ class Listing:
 
 
 def listing(*, user: AbstractBaseUser | AnonymousUser, view: View) -> Listing:
-    """Everything the list page shows. At most nine queries, however many searches and trials there are."""
+    """Everything the list page shows. At most twelve queries, however many searches and trials there are."""
     mine = searches_of(user)
     shown = mine.filter(archived=view.archived)
     if view.query:
@@ -191,10 +196,20 @@ def _rows(searches: Sequence[Search], *, slots: int) -> list[Row]:
         .annotate(n=Sum("bytes"))
         .values_list("search", "n")
     )
-    return [
-        _row(s, now, ticks.get(s.pk), steps.get(s.pk, []), int(sizes.get(s.pk) or 0), s.pk in few, slots)
-        for s in searches
-    ]
+    running = [s for s in searches if s.state == S.RUNNING]
+    firsts, supernets = first_starts(running), supernets_under_way(running, now)
+    out = []
+    for s in searches:
+        row = _row(s, now, ticks.get(s.pk), steps.get(s.pk, []), int(sizes.get(s.pk) or 0), s.pk in few)
+        if s.state == S.RUNNING:
+            row.left_s = trials_left_s(s, now, ended=_ended(s), budget=_budget(s), first=firsts.get(s.pk))
+        row.now, row.level = _now(row, now, slots, *supernets.get(s.pk, ("", None)))
+        out.append(row)
+    return out
+
+
+def _ended(s: Search) -> int:
+    return s.n_completed + s.n_pruned + s.n_failed + s.n_cancelled
 
 
 def best_so_far(ids: Sequence[int]) -> dict[int, list[tuple[int, float]]]:
@@ -234,10 +249,8 @@ def _row(
     steps: list[tuple[int, float]],
     size: int,
     few: bool,
-    slots: int,
 ) -> Row:
-    budget = _budget(s)
-    ended = s.n_completed + s.n_pruned + s.n_failed + s.n_cancelled
+    budget, ended = _budget(s), _ended(s)
     all_ticks = None
     if few and s.n_trials:
         all_ticks = [*(ticks or []), *([{"state": "left"}] * (0 if s.ended else max(0, budget - len(ticks or []))))]
@@ -245,7 +258,6 @@ def _row(
     about = [str(config.get(part, {}).get("name", "")).replace("_", " ") for part in ("data", "space", "strategy")]
     if config.get("evaluator", {}).get("name") not in (None, "trained"):
         about.append(str(config["evaluator"]["name"]))
-    note, level = _now(s, ended, budget, now, slots)
     path, end = spark_path(steps, max(s.n_completed, 2))
     started = s.started_at or s.created_at
     states = {"completed": s.n_completed, "stopped early": s.n_pruned, "failed": s.n_failed, "running": s.n_running}
@@ -264,8 +276,6 @@ def _row(
         steps=steps,
         spark=path,
         spark_end=end,
-        now=note,
-        level=level,
         megabytes=megabytes(size),
         bytes=size,
         age=age((now - started).total_seconds()),
@@ -287,8 +297,9 @@ def _how(best: Trial | None) -> str:
     return f"{best.n_wrong:,} of {best.n_samples:,} wrong" if best.n_wrong is not None and best.n_samples else ""
 
 
-def _now(s: Search, ended: int, budget: int, now: datetime, slots: int) -> tuple[str, str]:
+def _now(row: Row, now: datetime, slots: int, supernet: str, supernet_s: float | None) -> tuple[str, str]:
     """What happens, or why nothing does; with "warn" or "fail" where a person should look."""
+    s = row.search
     wait = s.waiting[0] if s.waiting else None
     if s.state == S.FAILED:
         return s.reason or "the reason was not recorded", "fail"
@@ -303,12 +314,10 @@ def _now(s: Search, ended: int, budget: int, now: datetime, slots: int) -> tuple
     if s.state == S.FINISHING:
         return s.reason or "the winner is trained fully", ""
     if s.state == S.RUNNING:
-        left = left_s(s, ended, budget, now)
-        if left is not None:
-            return f"about {clock(left)} left, {s.n_running} running", ""
-        which, left = supernet_under_way(s, now)
-        if left is not None:
-            return f"about {clock(left)} left for {which}", ""
+        if row.left_s is not None:
+            return f"about {clock(row.left_s)} left, {s.n_running} running", ""
+        if supernet_s is not None:
+            return f"about {clock(supernet_s)} left for {supernet}", ""
         return (
             f"{s.n_running} running"
             if s.n_running
@@ -322,13 +331,8 @@ def _now(s: Search, ended: int, budget: int, now: datetime, slots: int) -> tuple
         miss = f", {n - round(final['test_accuracy'] * n):,} of {n:,} wrong" if n else ""
         return f"sealed test {100 * final['test_accuracy']:.1f} %{miss}", ""
     if s.state == S.STOPPED:
-        return s.reason or f"after {ended:,} trials", ""
+        return s.reason or f"after {_ended(s):,} trials", ""
     return s.reason or f"in {clock(elapsed_s(s, now))}", ""
-
-
-def left_s(s: Search, ended: int, budget: int, now: datetime) -> float | None:
-    """Seconds it will still run at its pace so far; None before two trials have ended, and while it is held."""
-    return trials_left_s(s, now, ended=ended, budget=budget) if s.state == S.RUNNING else None
 
 
 def _headline(tally: dict[str, int], rows: list[Row], *, slots: int) -> tuple[str, str, str]:
@@ -347,13 +351,7 @@ def _headline(tally: dict[str, int], rows: list[Row], *, slots: int) -> tuple[st
     if not n:
         lead = "Nothing runs." if tally["all_n"] else "No search yet."
         return lead, "", caveat[:1].upper() + caveat[1:]
-    now = timezone.now()
-    ends = []
-    for row in rows:
-        s = row.search
-        ended = s.n_completed + s.n_pruned + s.n_failed + s.n_cancelled
-        if (left := left_s(s, ended, _budget(s), now)) is not None:
-            ends.append(left)
+    ends = [row.left_s for row in rows if row.left_s is not None]
     verb = f"{n} {'search runs' if n == 1 else 'searches run'}"
     if not slots:
         return verb, "", " ".join([", but no worker is online.", caveat]).strip()

@@ -17,7 +17,14 @@ from engine.analysis.stats import format_p, told_apart, wilson
 from engine.config import SearchConfig
 from searches.charts.insight import clock
 from searches.models import Job, Search, Trial
-from searches.selectors.timeleft import elapsed_s, final_estimate_s, supernet_left_s, supernet_under_way, trials_left_s
+from searches.selectors.timeleft import (
+    elapsed_s,
+    final_estimate_s,
+    first_starts,
+    supernet_left_s,
+    supernets_under_way,
+    trials_left_s,
+)
 from searches.selectors.workers import workers_online
 from searches.services.supernets import is_sharing
 
@@ -198,9 +205,10 @@ def standing(search: Search, config: SearchConfig, now: datetime) -> Standing:
         if count:
             out.facts.append(f"{count:,} {word}")
     out.elapsed = f"{clock(elapsed_s(search, now))} {'in all' if search.ended else 'elapsed'}"
-    out.left_s = trials_left_s(search, now, ended=ended, budget=budget)
+    first = first_starts([search]).get(search.pk)
+    out.left_s = trials_left_s(search, now, ended=ended, budget=budget, first=first)
     out.left = _left(out.left_s)
-    out.supernet, seconds = supernet_under_way(search, now)
+    out.supernet, seconds = supernets_under_way([search], now).get(search.pk, ("", None))
     out.supernet_left = _left(seconds)
     return out
 
