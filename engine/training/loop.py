@@ -130,8 +130,9 @@ class Trainer:
         self.optimizer = Optimizer(self.flat, recipe)
         if device.type == "cpu":
             depthwise.speed_up(self.module)  # after the average was copied from it
-            for network in (self.module, *([self.average.module] if self.average else [])):
-                pooling.speed_up(network)
+            pooling.speed_up(self.module)
+            if self.average is not None:
+                pooling.speed_up(self.average.module)
         n, size = len(data.train_y), recipe.batch_size
         # a last batch of one sample has no variance for a batch norm: it is left out of this epoch
         self.bounds = [(i, min(i + size, n)) for i in range(0, n, size) if n - i > 1 or n == 1]

@@ -1,4 +1,4 @@
-"""A supernet by epoch: losses, its own accuracy, skip connections, the dominant eigenvalue."""
+"""A supernet by epoch: losses, its own accuracy, skip connections, the dominant eigenvalue, a controller's rewards."""
 
 from __future__ import annotations
 
@@ -59,6 +59,13 @@ def eigenvalue(rows: Sequence[Mapping[str, Any]], *, epochs: int, alarm: int = 0
     """Dominant eigenvalue of the held-out loss's Hessian in the architecture parameters."""
     series = [Series("", "ink-2", "solid", _points(rows, "eigenvalue"))]
     return _lines(series, epochs=epochs, what="dominant eigenvalue", alarm=alarm)
+
+
+def controller(rows: Sequence[Mapping[str, Any]], *, epochs: int) -> Figure:
+    """What a controller learns from, in percent: mean reward, entropy of its choices, share within the limits."""
+    lines = (("reward", "cat-1", "solid"), ("entropy", "cat-2", "dash"), ("within", "ink-2", "dot"))
+    series = [Series(n, colour, dash, [(e, 100 * v) for e, v in _points(rows, n)]) for n, colour, dash in lines]
+    return _lines(series, epochs=epochs, what="of the controller", unit=" %", span=(0.0, 100.0))
 
 
 def _points(rows: Sequence[Mapping[str, Any]], name: str) -> list[tuple[int, float]]:

@@ -26,7 +26,10 @@ from searches.selectors.overview import config_of, trials_budget
 from searches.services.supernets import PIECES
 
 #: what of an epoch's row is one number or one phrase
-SCALARS = ("train_loss", "held_loss", "accuracy", "skips", "eigenvalue", "samples_per_s", "note", "ended")
+SCALARS = (
+    "train_loss", "held_loss", "accuracy", "skips", "eigenvalue", "reward", "entropy", "within", "samples_per_s",
+    "note", "ended",
+)  # fmt: skip
 
 
 class NotShared(Http404):

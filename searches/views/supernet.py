@@ -42,6 +42,7 @@ def supernet(request: HttpRequest, id: int) -> HttpResponse:
         read.require_sharing(search)
         return render(request, "searches/page/_subnets.html", {**table_context(request, search), "search": search})
     context = {**page_context(search, "supernet"), **live_context(request, search), **table_context(request, search)}
+    context["scored_on"] = subnets.scored_on(search)
     return render(request, "searches/page/supernet.html", context)
 
 
@@ -84,7 +85,6 @@ def table_context(request: HttpRequest, search: Search) -> dict[str, Any]:
         "page_obj": page,
         "sort": sort,
         "columns": COLUMNS,
-        "scored_on": subnets.scored_on(search),
         "keep": urlencode(keep),
         "epoch": chosen_epoch(request),
     }

@@ -57,6 +57,10 @@ def _eigenvalue(request: HttpRequest, search: Search) -> Figure:
     return _epochs(request, search, chart.eigenvalue, alarmed=True)
 
 
+def _controller(request: HttpRequest, search: Search) -> Figure:
+    return _epochs(request, search, chart.controller)
+
+
 def _alphas(request: HttpRequest, search: Search) -> Figure:
     run = _run(request, search)
     epochs = read.tables(run) if run is not None else []
@@ -84,6 +88,7 @@ FIGURES: dict[str, Callable[[HttpRequest, Search], Figure]] = {
     "supernet-accuracy": _accuracy,
     "supernet-skips": _skips,
     "supernet-eigenvalue": _eigenvalue,
+    "supernet-controller": _controller,
     "alphas": _alphas,
     "subnets": _subnets,
     "trust": _trust,

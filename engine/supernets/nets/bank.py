@@ -86,7 +86,7 @@ class Bank(nn.Module):
         super().__init__()
         self.seed, self.device, self.layout, self.affine = seed, device or torch.device("cpu"), layout, affine
         self.blocks = nn.ModuleList()
-        self._weights: list[nn.Parameter] = []  # walking through all modules takes as long as a small network's forward
+        self._weights: list[nn.Parameter] = []  # [] = to be listed anew; walking all modules at each step is dear
         self._keys: dict[Key, int] = {}
         self._plain: dict[tuple[str, str], nn.Module] = {}  # without weights: no part of the state
         self._held: dict[Key, int] = {}  # without the free arguments

@@ -71,7 +71,6 @@ class ElasticBank(Bank):
                 matrix = nn.Parameter(torch.eye(size * size, device=self.device))
                 large.register_parameter(f"to{size}", matrix)
                 self._matrices.setdefault(family, {})[size] = matrix
-        self._weights = []
 
     def block(self, name: str, node: Node) -> nn.Module:
         """The operation of a node: the largest one itself, one that runs on slices of it, or one of its own."""

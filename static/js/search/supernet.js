@@ -12,7 +12,9 @@ const page = $("#search");
 const place = $("#supernet");
 const slider = $("#epoch");
 const field = $("#alphas-chart");
-const EPOCH_CHARTS = ["supernet-loss", "supernet-accuracy", "supernet-skips", "supernet-eigenvalue", "alphas-chart"];
+const EPOCH_CHARTS = [
+  "supernet-loss", "supernet-accuracy", "supernet-skips", "supernet-eigenvalue", "supernet-controller", "alphas-chart",
+];
 const STEP_MS = 250;
 
 let asked = Number(new URLSearchParams(location.search).get("epoch")) || null; // null: the newest

@@ -54,6 +54,20 @@ def test_initial_weights_depend_on_seed_and_key_alone() -> None:
     assert sum(differs) == 2  # the kernel of each
 
 
+@pytest.mark.parametrize("space", SHARING)
+def test_its_list_of_weights_grows_with_it(space: str) -> None:
+    """What a step trains: nothing that was made since the last one may be missing."""
+    bound, rng = space_of(space), np.random.default_rng(2)
+    bank = Bank(seed=1)
+    sizes = set()
+    for _ in range(6):
+        a = bound.sample(rng)
+        bank.blocks_of(bound.planned(a), bound.weight_names(a))
+        assert [id(w) for w in bank.weights] == [id(w) for w in bank.parameters()]
+        sizes.add(len(bank.weights))
+    assert len(sizes) > 1 or space == "recurrent"  # one cell holds everything
+
+
 def test_what_has_no_weights_is_made_once_and_kept_nowhere() -> None:
     """And follows the mode all the same."""
     bank = Bank(seed=0)

@@ -10,9 +10,10 @@ from searches.charts.base import MAX_POINTS
 from searches.selectors.trust import Both, Pair
 
 ROWS = [
-    {"epoch": e, "train_loss": 2 / e, "held_loss": 2.2 / e, "accuracy": 0.1 * e, "skips": e / 10, "eigenvalue": 0.2 * e}
+    {"epoch": e, "train_loss": 2 / e, "held_loss": 2.2 / e, "accuracy": 0.1 * e, "skips": e / 10, "eigenvalue": 0.2 * e,
+     "reward": 0.1 * e, "entropy": 1 - 0.1 * e, "within": 0.5}
     for e in range(1, 9)
-]
+]  # fmt: skip
 
 
 def plain(figure):
@@ -22,7 +23,10 @@ def plain(figure):
     return out
 
 
-@pytest.mark.parametrize("draw", [supernet.losses, supernet.accuracy, supernet.skips, supernet.eigenvalue])
+CURVES = [supernet.losses, supernet.accuracy, supernet.skips, supernet.eigenvalue, supernet.controller]
+
+
+@pytest.mark.parametrize("draw", CURVES)
 def test_every_curve_is_drawn_said_and_read_as_a_table(draw):
     out = plain(draw(ROWS, epochs=20))
     assert out["data"] and out["summary"].endswith("after epoch 8 of 20.")
@@ -38,6 +42,14 @@ def test_losses_are_two_lines_named_at_their_ends_or_one():
     assert both["table"]["columns"] == ["epoch", "training loss", "held out loss"]
     single = plain(supernet.losses([{"epoch": 1, "train_loss": 2.0}], epochs=8))
     assert single["data"][0]["mode"] == "markers"
+
+
+def test_a_controller_has_a_line_for_each_thing_that_is_known_of_it():
+    out = plain(supernet.controller(ROWS, epochs=8))
+    assert [t["name"] for t in out["data"]] == ["reward", "entropy", "within"]
+    assert out["data"][0]["y"] == pytest.approx([10 * e for e in range(1, 9)])  # percent
+    unlimited = plain(supernet.controller([{"epoch": 1, "reward": 0.4, "entropy": 0.9}], epochs=8))
+    assert [t["name"] for t in unlimited["data"]] == ["reward", "entropy"]
 
 
 def test_what_happened_stands_at_its_epoch_and_is_text():

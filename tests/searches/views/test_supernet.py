@@ -301,6 +301,16 @@ def test_the_header_says_whether_random_was_beaten(page, sharing, seeded):
     assert "derived" not in parts(page, seeded(n_trials=6), "trials")["facts"]
 
 
+def test_what_a_controller_learns_from_is_shown_where_there_is_one(page, sharing):
+    search = sharing(method="spos", stage="trials")
+    assert "supernet-controller" not in page.get(address(search)).content.decode()
+    for epoch in SupernetEpoch.objects.filter(job__search=search):
+        epoch.row |= {"reward": 0.5, "entropy": 0.9}
+        epoch.save()
+    assert 'id="supernet-controller"' in page.get(address(search)).content.decode()
+    assert len(figure(page, search, "supernet-controller").json()["data"]) == 2
+
+
 def test_the_table_says_what_scores_are_measured_on(page, sharing):
     search = sharing(method="spos", stage="trials")
     assert "the validation split, at most 2,000 samples of it" in text_of(page.get(address(search)).content.decode())
