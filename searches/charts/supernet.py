@@ -103,10 +103,12 @@ def _lines(
     notes, shapes = [], []
     moved = moved_apart([s.points[-1][1] for s in shown], Axis(low, high, 1), HEIGHT - 56)
     for s, shift in zip(shown, moved, strict=True):
-        end = f"{s.name} {s.points[-1][1]:.3g}" if named else f"{s.points[-1][1]:.3g}{unit}"
+        value = f"{s.points[-1][1]:.3g}"
+        end = f"{s.name} {value}" if named else f"{value}{unit}"
+        brief = f"{s.name.split(' ')[0]} {value}" if named else value
         notes.append(
             note(s.points[-1][0], s.points[-1][1], escape(end), colour=s.colour, strong=True, xanchor="left", xshift=6,
-                 yshift=shift, name=f"short:{s.name.split(' ')[0]} {s.points[-1][1]:.3g}".strip())
+                 yshift=shift, name=f"short:{brief}")
         )  # fmt: skip
     for i, (e, text) in enumerate(happened):
         shapes.append(rule(x0=e, x1=e, yref="paper", y0=0, y1=1, layer="below"))

@@ -42,6 +42,8 @@ def test_losses_are_two_lines_named_at_their_ends_or_one():
     assert both["table"]["columns"] == ["epoch", "training loss", "held out loss"]
     single = plain(supernet.losses([{"epoch": 1, "train_loss": 2.0}], epochs=8))
     assert single["data"][0]["mode"] == "markers"
+    (end,) = single["layout"]["annotations"]
+    assert (end["text"], end["name"]) == ("<b>2</b>", "short:2"), "no name, for which a narrow chart has no room"
 
 
 def test_a_controller_has_a_line_for_each_thing_that_is_known_of_it():
