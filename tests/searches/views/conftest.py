@@ -122,3 +122,12 @@ def sharing(mira):
         return seed_supernet(**{"owner": owner, "epochs": 12, "scores": 20, **options})
 
     return made
+
+
+@pytest.fixture
+def samples():
+    """Texts, signals and tables on this machine: some families and presets are offered for these alone."""
+    from engine.data import store
+
+    if not (store.samples_folder() / "text").is_dir():
+        pytest.skip("no sample data: NASWEB_TEST_DATA")

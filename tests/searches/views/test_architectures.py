@@ -21,7 +21,7 @@ def layers(data="digits"):
 
 
 # -- looking ---------------------------------------------------------------------------------------
-def test_every_family_can_be_looked_at(page):
+def test_every_family_can_be_looked_at(page, samples):
     for family in catalog.plugins("space"):
         text = page.get(f"/architectures/?s={family}").content.decode()
         assert "multiply-adds" in text and "look-picture-json" in text, family

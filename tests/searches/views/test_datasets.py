@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from engine.data import registry, store
+from engine.data import registry
 
 pytestmark = pytest.mark.django_db
 
@@ -38,9 +38,7 @@ def test_what_is_not_here_and_not_fetched_says_what_it_needs_and_starts_no_searc
     assert re.search(r"Workers fetch \d+ others on first use", text)
 
 
-def test_texts_signals_and_mixed_tables_in_words(page):
-    if not (store.samples_folder() / "text").is_dir():
-        pytest.skip("no sample data: NASWEB_TEST_DATA")
+def test_texts_signals_and_mixed_tables_in_words(page, samples):
     _, found = sections(page)
     assert "texts of up to 24 words out of 3,270" in " ".join(found["trec"].split())
     assert "signals of length 3,000" in found["fsdd"]

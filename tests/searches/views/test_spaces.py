@@ -54,7 +54,7 @@ def ask(page, part, state, **more):
 
 
 # -- the list ----------------------------------------------------------------------------------------
-def test_the_list_shows_own_spaces_and_every_family(page, mira, jonas):
+def test_the_list_shows_own_spaces_and_every_family(page, mira, jonas, samples):
     kept(mira, "Mine <script>")
     kept(jonas, "Not mine")
     text = page.get("/spaces/").content.decode()
